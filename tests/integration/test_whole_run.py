@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -180,6 +181,15 @@ def test_two_runs_at_once_both_end_well(
     assert digests(first) == digests(undisturbed[1])
 
 
+@pytest.fixture
+def _interrupts_are_heard() -> Iterator[None]:
+    """A shell that starts the tests in the background has children ignore Ctrl-C: undo that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interrupts_are_heard")
 def test_interrupt_ends_the_run_with_130_and_says_what_is_kept(
     project: Path, tmp_path: Path
 ) -> None:
