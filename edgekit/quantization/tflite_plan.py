@@ -14,7 +14,7 @@ from edgekit.quantization.plan import (
     Plan,
     with_carriers,
 )
-from edgekit.runtimes.macs_tflite import operator_name, operator_type
+from edgekit.runtimes.tflite_schema import operator_name, operator_type
 
 WEIGHTED = frozenset(
     {"BATCH_MATMUL", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"}

@@ -12,13 +12,7 @@ from edgekit.core.progress import Progress
 from edgekit.errors import InputRefusedError, UnsupportedError
 from edgekit.runtimes.engines.litert import refusing
 from edgekit.runtimes.inspect import Inspection, InspectRequest, OperatorCount
-from edgekit.runtimes.tflite_schema import DTYPES, mapped, read_signature, text
-
-_OPERATOR_NAMES = {
-    code: name
-    for name, code in vars(schema.BuiltinOperator).items()
-    if isinstance(code, int) and not name.startswith("_")
-}
+from edgekit.runtimes.tflite_schema import DTYPES, OPERATOR_NAMES, mapped, read_signature, text
 
 _PRECISIONS = {
     schema.TensorType.FLOAT32: Precision.FP32,
@@ -93,7 +87,7 @@ def _operator_names(model: schema.Model, graph: schema.SubGraph) -> Iterator[str
         # Codes above 127 came after the first field was full; the larger of the two holds.
         number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
         custom = text(code.CustomCode())
-        yield custom or _OPERATOR_NAMES.get(number, f"operator {number}")
+        yield custom or OPERATOR_NAMES.get(number, f"operator {number}")
 
 
 def _tensors(graph: schema.SubGraph) -> Iterator[schema.Tensor]:
@@ -147,7 +141,7 @@ def _notes(
         yield f"has {model.SignatureDefsLength()} signatures; edgekit uses the main graph's"
     if _STATEFUL & set(operators):
         yield "keeps state from call to call, so its outputs depend on the order of the samples"
-    builtin = set(_OPERATOR_NAMES.values())
+    builtin = set(OPERATOR_NAMES.values())
     custom = sorted(name for name in operators if name not in builtin)
     if custom:
         yield f"needs custom operators: {', '.join(custom)}"

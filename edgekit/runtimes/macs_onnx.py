@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import onnx
 
 from edgekit.runtimes.macs import OperatorMacs
+from edgekit.runtimes.onnx_loops import runs_of_body, scalars_of
 
 Shape = tuple[int, ...]
 
@@ -39,15 +40,16 @@ class _Operands:
 def count_macs(model: onnx.ModelProto) -> tuple[OperatorMacs, ...]:
     """Return the operators of `model` that multiply and accumulate, in order.
 
-    A named axis counts as 1, so figures are for batch 1. The body of a loop counts once. What
-    onnxruntime has no int8 kernel for counts as float, even if its weights are stored in int8.
+    A named axis counts as 1, so figures are for batch 1. The body of a loop counts as often as it
+    runs; once, where the file does not say how often. What onnxruntime has no int8 kernel for
+    counts as float, even if its weights are stored in int8.
     """
     sized = onnx.ModelProto()
     sized.CopyFrom(model)
     _fix_named_axes(sized.graph)
     _name_as_standard(sized.graph)
     inferred = onnx.shape_inference.infer_shapes(sized)
-    return tuple(_count(inferred.graph, {}))
+    return tuple(_count(inferred.graph, {}, {}))
 
 
 def _fix_named_axes(graph: onnx.GraphProto) -> None:
@@ -69,8 +71,11 @@ def _name_as_standard(graph: onnx.GraphProto) -> None:
             del node.input[8:]
 
 
-def _count(graph: onnx.GraphProto, outer: Mapping[str, Shape]) -> Iterator[OperatorMacs]:
+def _count(
+    graph: onnx.GraphProto, outer: Mapping[str, Shape], around: Mapping[str, onnx.TensorProto]
+) -> Iterator[OperatorMacs]:
     shapes = {**outer, **_shapes(graph)}
+    constants = {**around, **scalars_of(graph)}
     integers = {i.name for i in graph.initializer if i.data_type == onnx.TensorProto.INT8}
     producers = {name: node for node in graph.node for name in node.output}
     consumers: dict[str, list[str]] = {}
@@ -80,7 +85,9 @@ def _count(graph: onnx.GraphProto, outer: Mapping[str, Shape]) -> Iterator[Opera
     for node in graph.node:
         for attribute in node.attribute:
             for body in (attribute.g, *attribute.graphs):
-                yield from _count(body, shapes)
+                runs = runs_of_body(node, shapes, constants)
+                for found in _count(body, shapes, constants):
+                    yield replace(found, macs=runs * found.macs)
         kind = _INTEGER_OPS.get(node.op_type, node.op_type)
         if kind in _FORMULAS:
             macs = _FORMULAS[kind](_operands(node, shapes))

@@ -6,15 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from ai_edge_litert import schema_py_generated as schema
 
 from edgekit.runtimes.macs import OperatorMacs
+from edgekit.runtimes.tflite_loops import runs_of_graphs
+from edgekit.runtimes.tflite_schema import operator_name, operator_type
 
 Shape = tuple[int, ...]
-
-OPERATOR_NAMES: Mapping[int, str] = {
-    code: name
-    for name, code in vars(schema.BuiltinOperator).items()
-    if isinstance(code, int) and not name.startswith("_")
-}
-"""The name of every built-in operator, by its code."""
 
 _WEIGHT_INPUT = 1
 _RECURRENT = {
@@ -28,29 +23,18 @@ _RECURRENT = {
 def count_macs(model: schema.ModelT) -> tuple[OperatorMacs, ...]:
     """Return the operators of `model` that multiply and accumulate, in order.
 
-    A dynamic axis counts as 1, the body of a loop once. Operators with int8 weights and float
-    activations count as int8, since LiteRT quantizes the activations on the way in.
+    A dynamic axis counts as 1, the body of a loop as often as it runs; once, where the file does
+    not say how often. Operators with int8 weights and float activations count as int8, since
+    LiteRT quantizes the activations on the way in.
     """
-    return tuple(found for graph in model.subgraphs for found in _count(model, graph))
+    return tuple(
+        found
+        for graph, runs in zip(model.subgraphs, runs_of_graphs(model), strict=True)
+        for found in _count(model, graph, runs)
+    )
 
 
-def operator_name(graph: schema.SubGraphT, operator: schema.OperatorT) -> str:
-    """Return what an operator is called: the name of its first output."""
-    named = [index for index in operator.outputs if index >= 0]
-    return (graph.tensors[named[0]].name or b"").decode("utf-8", "replace") if named else ""
-
-
-def operator_type(model: schema.ModelT, operator: schema.OperatorT) -> str:
-    """Return the type of an operator; a custom one's is the name its author gave it."""
-    code = model.operatorCodes[operator.opcodeIndex]
-    if code.customCode:
-        return str(code.customCode.decode("utf-8", "replace"))
-    # Codes above 127 came after the first field was full; the larger of the two holds.
-    number = max(code.builtinCode, code.deprecatedBuiltinCode)
-    return OPERATOR_NAMES.get(number, f"operator {number}")
-
-
-def _count(model: schema.ModelT, graph: schema.SubGraphT) -> Iterator[OperatorMacs]:
+def _count(model: schema.ModelT, graph: schema.SubGraphT, runs: int) -> Iterator[OperatorMacs]:
     for operator in graph.operators:
         op_type = operator_type(model, operator)
         inputs = [graph.tensors[index] if index >= 0 else None for index in operator.inputs]
@@ -63,7 +47,7 @@ def _count(model: schema.ModelT, graph: schema.SubGraphT) -> Iterator[OperatorMa
             continue
         weight = inputs[_WEIGHT_INPUT]
         is_int8 = weight is not None and weight.type == schema.TensorType.INT8
-        yield OperatorMacs(operator_name(graph, operator), op_type, macs, is_int8)
+        yield OperatorMacs(operator_name(graph, operator), op_type, runs * macs, is_int8)
 
 
 def _shape(tensor: schema.TensorT | None) -> Shape:

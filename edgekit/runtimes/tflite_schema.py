@@ -2,7 +2,7 @@
 
 import contextlib
 import mmap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ai_edge_litert import schema_py_generated as schema
@@ -24,6 +24,13 @@ DTYPES = {
     schema.TensorType.UINT64: DType.UINT64,
     schema.TensorType.BOOL: DType.BOOL,
 }
+
+OPERATOR_NAMES: Mapping[int, str] = {
+    code: name
+    for name, code in vars(schema.BuiltinOperator).items()
+    if isinstance(code, int) and not name.startswith("_")
+}
+"""The name of every built-in operator, by its code."""
 
 
 @contextlib.contextmanager
@@ -56,6 +63,22 @@ def read_signature(model: schema.Model) -> Signature:
             _spec(graph, graph.Outputs(index), names[1]) for index in range(graph.OutputsLength())
         ),
     )
+
+
+def operator_name(graph: schema.SubGraphT, operator: schema.OperatorT) -> str:
+    """Return what an operator is called: the name of its first output."""
+    named = [index for index in operator.outputs if index >= 0]
+    return text(graph.tensors[named[0]].name) if named else ""
+
+
+def operator_type(model: schema.ModelT, operator: schema.OperatorT) -> str:
+    """Return the type of an operator; a custom one's is the name its author gave it."""
+    code = model.operatorCodes[operator.opcodeIndex]
+    if code.customCode:
+        return text(code.customCode)
+    # Codes above 127 came after the first field was full; the larger of the two holds.
+    number = max(code.builtinCode, code.deprecatedBuiltinCode)
+    return OPERATOR_NAMES.get(number, f"operator {number}")
 
 
 def text(value: bytes | None) -> str:

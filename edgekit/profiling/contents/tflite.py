@@ -12,8 +12,8 @@ from ai_edge_litert.interpreter import Interpreter
 from edgekit.errors import UnsupportedError
 from edgekit.profiling.stored import Contents, StoredTensor
 from edgekit.runtimes.engines.litert import refusing
-from edgekit.runtimes.macs_tflite import count_macs, operator_type
-from edgekit.runtimes.tflite_schema import text
+from edgekit.runtimes.macs_tflite import count_macs
+from edgekit.runtimes.tflite_schema import operator_type, text
 
 _PASSED_THROUGH = frozenset({"CAST", "DEQUANTIZE", "QUANTIZE", "RESHAPE", "TRANSPOSE"})
 """Operators that only hand a weight on to the one it belongs to."""

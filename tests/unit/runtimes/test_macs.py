@@ -6,11 +6,13 @@ from ai_edge_litert.tools import flatbuffer_utils
 from onnx import TensorProto, helper, numpy_helper
 from support import onnx_models
 from support.onnx_models import graph_model, tensor, weights
-from support.tflite_graphs import classifier
+from support.tflite_graphs import classifier, loop
 from support.tflite_models import Builder
 
 from edgekit.runtimes import macs_onnx, macs_tflite
 from edgekit.runtimes.macs import OperatorMacs, int8_percent
+from edgekit.runtimes.onnx_loops import runs_of_body
+from edgekit.runtimes.tflite_loops import runs_of_graphs
 
 
 def one(
@@ -166,3 +168,121 @@ def test_the_share_is_of_all_multiplications(
     operators: tuple[OperatorMacs, ...], percent: float
 ) -> None:
     assert int8_percent(operators) == percent
+
+
+def onnx_loop(trips: int | None, *, ends_itself: bool = False) -> onnx.ModelProto:
+    """Return a Loop whose body multiplies `[1, 4]` by a `[4, 4]` matrix."""
+    kinds = TensorProto
+    state, going = tensor("s", [1, 4]), helper.make_tensor_value_info("go", kinds.BOOL, [])
+    on = "stop" if ends_itself else "on"
+    body = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["s", "w"], ["t"], name="product"),
+            helper.make_node("Identity", ["go"], ["on"]),
+            helper.make_node("Not", ["go"], ["stop"]),
+        ],
+        "body",
+        [helper.make_tensor_value_info("i", kinds.INT64, []), going, state],
+        [helper.make_tensor_value_info(on, kinds.BOOL, []), tensor("t", [1, 4])],
+    )
+    constants = [numpy_helper.from_array(weights(4, 4), "w")]
+    if trips is not None:
+        constants.append(numpy_helper.from_array(np.array(trips), "trips"))
+    return graph_model(
+        [helper.make_node("Loop", ["trips", "", "x"], ["y"], body=body)],
+        [tensor("x", [1, 4]), *([] if trips else [tensor("trips", [], kinds.INT64)])],
+        [tensor("y", [1, 4])],
+        constants,
+    )
+
+
+def test_the_body_of_a_loop_counts_as_often_as_its_constant_trip_count_says() -> None:
+    (found,) = macs_onnx.count_macs(onnx_loop(7))
+
+    assert found == OperatorMacs("product", "MatMul", 7 * 16, is_int8=False)
+
+
+@pytest.mark.parametrize("model", [onnx_loop(None), onnx_loop(7, ends_itself=True)])
+def test_the_body_of_a_loop_that_nobody_knows_the_end_of_counts_once(
+    model: onnx.ModelProto,
+) -> None:
+    (found,) = macs_onnx.count_macs(model)
+
+    assert found.macs == 16
+
+
+@pytest.mark.parametrize(("axis", "shape"), [(0, [5, 1, 4]), (1, [1, 5, 4]), (-2, [1, 5, 4])])
+def test_the_body_of_a_scan_counts_once_an_element_of_its_sequence(
+    axis: int, shape: list[int | str]
+) -> None:
+    body = helper.make_graph(
+        [helper.make_node("MatMul", ["row", "w"], ["t"], name="product")],
+        "body",
+        [tensor("row", [1, 4])],
+        [tensor("t", [1, 3])],
+    )
+    node = helper.make_node("Scan", ["x"], ["y"], body=body, num_scan_inputs=1)
+    node.attribute.append(helper.make_attribute("scan_input_axes", [axis]))
+    constants = [numpy_helper.from_array(weights(4, 3), "w")]
+    model = graph_model([node], [tensor("x", shape)], [tensor("y", [5, 1, 3])], constants)
+
+    assert [found.macs for found in macs_onnx.count_macs(model)] == [5 * 4 * 3]
+
+
+def test_an_onnx_loop_that_runs_on_nothing_it_knows_counts_once() -> None:
+    node = helper.make_node("Scan", ["x"], ["y"])
+
+    assert runs_of_body(node, {}, {}) == 1
+
+
+def test_the_body_of_a_tflite_loop_counts_as_often_as_it_runs() -> None:
+    model = flatbuffer_utils.read_model_from_bytearray(loop())
+
+    assert [found.macs for found in macs_tflite.count_macs(model)] == [3 * 32 * 32]
+
+
+@pytest.mark.parametrize(
+    ("start", "compare", "limit", "step", "runs"),
+    [
+        (0, "LESS", 7, 2, 4),
+        (0, "LESS_EQUAL", 6, 2, 4),
+        (6, "GREATER_EQUAL", 0, -1, 7),
+        (6, "GREATER", 0, -1, 6),
+        (9, "LESS", 3, 1, 0),
+        # One that never ends, or whose counter is no constant's, is not multiplied by anything.
+        (0, "LESS", 7, 0, 1),
+        (0, "NOT_EQUAL", 7, 1, 1),
+    ],
+)
+def test_a_tflite_loop_runs_until_its_counter_reaches_the_limit(
+    start: int, compare: str, limit: int, step: int, runs: int
+) -> None:
+    model = flatbuffer_utils.read_model_from_bytearray(loop())
+    values = {"start": start, "three": limit, "one": step}
+    for graph in model.subgraphs:
+        for tensor_ in graph.tensors:
+            if tensor_.name.decode() in values:
+                value = np.array(values[tensor_.name.decode()], np.int32)
+                model.buffers[tensor_.buffer].data = np.frombuffer(value.tobytes(), np.uint8)
+    (code,) = {operator.opcodeIndex for operator in model.subgraphs[1].operators}
+    kind = getattr(schema.BuiltinOperator, compare)
+    model.operatorCodes[code].builtinCode = model.operatorCodes[code].deprecatedBuiltinCode = kind
+
+    assert runs_of_graphs(model) == (1, 1, runs)
+
+
+def test_a_loop_whose_start_is_fed_in_counts_once() -> None:
+    model = flatbuffer_utils.read_model_from_bytearray(loop())
+    graph = model.subgraphs[0]
+    (start,) = [one for one in graph.tensors if one.name == b"start"]
+    start.buffer = 0
+
+    assert runs_of_graphs(model) == (1, 1, 1)
+
+
+def test_a_file_whose_loop_is_its_own_body_is_counted_all_the_same() -> None:
+    model = flatbuffer_utils.read_model_from_bytearray(loop())
+    (operator,) = model.subgraphs[0].operators
+    operator.builtinOptions.bodySubgraphIndex = 0
+
+    assert len(runs_of_graphs(model)) == 3
