@@ -119,19 +119,3 @@ class GraphWriter:
             )
         )
         return len(self.model.operatorCodes) - 1
-
-
-def drop_unused(model: schema.ModelT) -> None:
-    """Take out of `model` the operator codes and buffers that nothing refers to, in place."""
-    operators = [operator for graph in model.subgraphs for operator in graph.operators]
-    codes = sorted({operator.opcodeIndex for operator in operators})
-    for operator in operators:
-        operator.opcodeIndex = codes.index(operator.opcodeIndex)
-    model.operatorCodes = [model.operatorCodes[place] for place in codes]
-    holders = [tensor for graph in model.subgraphs for tensor in graph.tensors]
-    holders += model.metadata or []
-    # The first buffer is empty by convention: tensors that are computed refer to it.
-    places = sorted({0} | {holder.buffer for holder in holders})
-    for holder in holders:
-        holder.buffer = places.index(holder.buffer)
-    model.buffers = [model.buffers[place] for place in places]

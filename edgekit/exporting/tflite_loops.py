@@ -12,7 +12,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edgekit.core.tensors import FloatArray
-from edgekit.exporting.tflite_graph import GraphWriter, drop_unused
+from edgekit.exporting.tflite_graph import GraphWriter
 from edgekit.exporting.tflite_recurrent import MARK, Cell, CellKind
 
 _OP = schema.BuiltinOperator
@@ -54,7 +54,6 @@ def write_loops(model: schema.ModelT, cells: Sequence[Cell]) -> None:
         else:
             operators += _loop(model, operator, cells[place])
     graph.operators = operators
-    drop_unused(model)
 
 
 def _marked_cell(operator: schema.OperatorT) -> int | None:
