@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
+from edgekit.runtimes.tflite_unused import drop_unused
+
 _IDENTIFIER = b"TFL3"
 _BUFFER_ALIGNMENT = 16
 """`force_align` of a buffer's data in the schema, which generated Python leaves out."""
@@ -120,36 +122,18 @@ def to_bytes(model: schema.ModelT) -> bytes:
     Per-channel weights carry a zero point of 8 bytes for every channel, all zero, and so do
     their biases; hundreds of operators have the same options, and tensors the same shape: what
     is equal is written once. What no runtime reads is dropped from `model`: minima and maxima of
-    tensors, records of no quantization, operator codes and data that nothing refers to, and what
-    a converter notes about itself.
+    tensors, records of no quantization, all that nothing refers to, and what a converter notes
+    about itself.
     """
     for graph in model.subgraphs:
         for tensor in graph.tensors:
             if tensor.quantization is not None:
                 tensor.quantization = _slim(tensor.quantization)
     model.metadata = [entry for entry in model.metadata or [] if entry.name not in _UNREAD] or None
-    _drop_unused(model)
+    drop_unused(model)
     builder = _SharingBuilder()
     builder.Finish(model.Pack(builder), file_identifier=_IDENTIFIER)
     return bytes(builder.Output())
-
-
-def _drop_unused(model: schema.ModelT) -> None:
-    operators = [operator for graph in model.subgraphs for operator in graph.operators]
-    codes = sorted({operator.opcodeIndex for operator in operators})
-    for operator in operators:
-        operator.opcodeIndex = codes.index(operator.opcodeIndex)
-    model.operatorCodes = [model.operatorCodes[place] for place in codes]
-    holders = [tensor for graph in model.subgraphs for tensor in graph.tensors]
-    holders += model.metadata or []
-    # The first buffer is empty by convention: tensors that are computed refer to it.
-    kept = sorted({0} | {holder.buffer for holder in holders})
-    places = {old: new for new, old in enumerate(kept)}
-    for holder in holders:
-        holder.buffer = places[holder.buffer]
-    model.buffers = [model.buffers[place] for place in kept]
-    # The forerunner of `metadata` lists buffers without saying of what.
-    model.metadataBuffer = None
 
 
 def _slim(

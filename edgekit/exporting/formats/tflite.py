@@ -16,6 +16,7 @@ from edgekit.errors import UnsupportedError
 from edgekit.exporting.positional import Positional
 from edgekit.exporting.recurrent import with_layers_replaced
 from edgekit.exporting.tflite_loops import write_loops
+from edgekit.exporting.tflite_norms import merge_norms
 from edgekit.exporting.tflite_recurrent import Cell, marked
 from edgekit.exporting.tflite_transposed import cropped
 from edgekit.runtimes.feed import batch_of
@@ -60,6 +61,7 @@ class Tflite:
                     hint="leave TFLite out of export.formats, or rewrite the layer it names",
                 ) from error
             model = flatbuffer_utils.read_model_from_bytearray(written.read_bytes())
+        merge_norms(model)
         _rename(model, signature)
         write_loops(model, cells)
         out.write_bytes(to_bytes(model))
