@@ -23,8 +23,9 @@ _PRODUCTS = (
     *("Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul", "FusedMatMul", "Einsum"),
     *("LSTM", "GRU", "RNN", "Attention", "MultiHeadAttention"),
     *("Fully Connected", "Batch Matrix", "Deconvolution"),
-    *("CONV", "DEPTHWISE", "FULLY_CONNECTED", "BATCH_MATMUL", "TRANSPOSE_CONV"),
 )
+# LiteRT's own kernels go by one name for all types, so these may be either.
+_EITHER = ("CONV_", "DEPTHWISE_CONV_", "FULLY_CONNECTED", "BATCH_MATMUL", "TRANSPOSE_CONV")
 _CONVERSIONS = (
     *("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"),
     *("Convert", "QUANTIZE", "DEQUANTIZE"),
@@ -127,11 +128,12 @@ def _is_int8(op_type: str) -> bool:
 
 
 def _is_float_product(op_type: str) -> bool:
-    return _is_product(op_type) and not _is_int8(op_type)
+    return _is_product(op_type) and not _is_int8(op_type) and not op_type.startswith(_EITHER)
 
 
 def _is_product(op_type: str) -> bool:
-    return op_type.startswith((*_PRODUCTS, *_INT8)) and not _is_conversion(op_type)
+    found = op_type.startswith((*_PRODUCTS, *_INT8, *_EITHER))
+    return found and not _is_conversion(op_type)
 
 
 def _is_conversion(op_type: str) -> bool:

@@ -11,12 +11,14 @@ from edgekit.core.results import Profile, Unavailable
 from edgekit.core.samples import Samples, open_arrays
 from edgekit.core.target import ConnectKind, Target
 from edgekit.core.tensors import Array
+from edgekit.emulation.setup import emulator
+from edgekit.errors import TargetUnavailableError
 from edgekit.pipeline import tasks
 from edgekit.pipeline.bench import Bench
 from edgekit.pipeline.lines import Line
 from edgekit.pipeline.stages import Stage
 from edgekit.profiling.machine import describe_machine
-from edgekit.profiling.profile import profile
+from edgekit.profiling.profile import profile, unreached
 from edgekit.profiling.settings import ProfileSettings
 from edgekit.runtimes.execute import execute
 
@@ -58,9 +60,19 @@ def profiles(
     samples: Samples,
     settings: ProfileSettings,
 ) -> Profiles:
-    """Return what every row costs on the one target of `settings`; files are timed in turns."""
+    """Return what every row costs on the one target of `settings`; files are timed in turns.
+
+    Where the emulator is not set up, a board's profiles say so, and nothing of it is kept.
+    """
     (name,) = settings.targets
     target = load_target(name)
+    step = bench.plan[Stage.PROFILE, name]
+    why = _not_set_up(target) if step.has_work else None
+    if why is not None:
+        bench.progress.update(step.label, 1, 1, "not set up")
+        rows = {line.row.value: line.subject for line in lines}
+        files = {name: one for name, one in rows.items() if isinstance(one, Artifact)}
+        return Profiles(dict(zip(files, unreached([*files.values()], target, why), strict=True)))
 
     def make(_: Path) -> Profiles:
         files = [(line, line.subject) for line in lines if isinstance(line.subject, Artifact)]
@@ -77,6 +89,17 @@ def profiles(
 
     found, _ = bench.result(Stage.PROFILE, name, Profiles, make)
     return found
+
+
+def _not_set_up(target: Target) -> Unavailable | None:
+    """Say why a target is out of reach of this machine, whatever is to run on it."""
+    if target.connect is not ConnectKind.EMULATOR:
+        return None
+    try:
+        emulator()
+    except TargetUnavailableError as error:
+        return Unavailable(f"{error.message}; {error.hint}")
+    return None
 
 
 def _module(

@@ -43,6 +43,20 @@ def profile(
     )
 
 
+def unreached(
+    artifacts: Sequence[Artifact], target: Target, why: Unavailable
+) -> tuple[Profile, ...]:
+    """Return one profile an artifact of a target that cannot be reached: what holds anywhere."""
+    return tuple(
+        _profile(
+            artifact,
+            target,
+            Measurement(target.title, target.runtime_of(artifact.format).value, "", why, why, why),
+        )
+        for artifact in artifacts
+    )
+
+
 def _profile(artifact: Artifact, target: Target, found: Measurement) -> Profile:
     size: SizeBill | Unavailable
     int8_macs_percent: float | Unavailable

@@ -1,5 +1,6 @@
 """The tables of a report, as text in rows and columns; a terminal or Markdown shows them."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -27,6 +28,8 @@ from edgekit.reporting.words import (
 from edgekit.units import format_bytes, format_duration_ns
 
 _MOST_ROWS = 10
+_ENOUGH_PERCENT = 99.0
+"""Operators that add up to this share of the time are all of it to a reader."""
 
 
 @dataclass(frozen=True)
@@ -117,13 +120,19 @@ def size_grid(label: str, bill: SizeBill) -> Grid:
 
 
 def operator_grid(label: str, profile: Profile) -> Grid | None:
-    """Return the slowest operators of one profile, if it has times of operators."""
+    """Return the operators of one profile that take nearly all its time, if they were timed.
+
+    A model has hundreds of others whose time rounds to nothing; JSON lists them all.
+    """
     latency = profile.latency
     if isinstance(latency, Unavailable) or isinstance(latency.operators, Unavailable):
         return None
     slowest = sorted(latency.operators, key=lambda row: -row.time_ns)
-    rows = [_operator_cells(row) for row in slowest[:_MOST_ROWS]]
-    rest = slowest[_MOST_ROWS:]
+    shares = itertools.accumulate(row.share_percent for row in slowest)
+    enough = 1 + sum(share < _ENOUGH_PERCENT for share in shares)
+    shown = min(enough, _MOST_ROWS)
+    rows = [_operator_cells(row) for row in slowest[:shown]]
+    rest = slowest[shown:]
     if rest:
         time_ns = sum(row.time_ns for row in rest)
         share = sum(row.share_percent for row in rest)

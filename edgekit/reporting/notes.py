@@ -1,6 +1,6 @@
 """What a table cannot hold: what was done, what was noticed, what could not be had and why."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from edgekit.core.results import (
     ArtifactResult,
@@ -18,7 +18,9 @@ from edgekit.units import format_duration_ns
 def run_notes(rows: Sequence[ArtifactResult]) -> list[str]:
     """Return the notes on results, each once, in the order of the rows."""
     by_label = {row.label: row for row in rows}
-    notes = [note for row in rows for note in _row_notes(row)]
+    unreached = _unreached(rows)
+    notes = [f"{target}: not profiled: {reason}" for target, reason in unreached.items()]
+    notes += [note for row in rows for note in _row_notes(row, unreached)]
     slower = [
         note
         for row in rows
@@ -31,9 +33,11 @@ def run_notes(rows: Sequence[ArtifactResult]) -> list[str]:
 def condition_notes(rows: Sequence[ArtifactResult]) -> list[str]:
     """Return what each target is, and what the profiles on it were taken with."""
     places: dict[tuple[str, str], list[Profile]] = {}
+    unreached = _unreached(rows)
     for row in rows:
         for profile in row.profiles:
-            places.setdefault((profile.target, profile.machine), []).append(profile)
+            if profile.target not in unreached:
+                places.setdefault((profile.target, profile.machine), []).append(profile)
     return [
         f"{target}: {machine}; {conditions_text(profiles)}"
         for (target, machine), profiles in places.items()
@@ -42,7 +46,10 @@ def condition_notes(rows: Sequence[ArtifactResult]) -> list[str]:
 
 def files_notes(rows: Sequence[ArtifactResult]) -> list[str]:
     """Return the notes on bare files, whose accuracy nobody asked for."""
-    return [note for row in rows for note in (*_done_notes(row), *_operator_notes(row))]
+    unreached = _unreached(rows)
+    notes = [f"{target}: not profiled: {reason}" for target, reason in unreached.items()]
+    done = [note for row in rows for note in (*_done_notes(row, unreached), *_operator_notes(row))]
+    return notes + done
 
 
 def miss_notes(verdict: Verdict | None) -> list[str]:
@@ -64,12 +71,24 @@ def failure_notes(failures: Sequence[StepFailure]) -> list[str]:
     ]
 
 
-def _row_notes(row: ArtifactResult) -> Iterator[str]:
+def _unreached(rows: Sequence[ArtifactResult]) -> dict[str, str]:
+    """Return the targets that nothing could be had of, each with the one reason for all rows."""
+    reasons: dict[str, set[str]] = {}
+    for row in rows:
+        for profile in row.profiles:
+            figures = (profile.latency, profile.peak_memory_bytes, profile.load_ns)
+            found = {one.reason if isinstance(one, Unavailable) else "" for one in figures}
+            reasons.setdefault(profile.target, set()).update(found)
+    single = {target: found.pop() for target, found in reasons.items() if len(found) == 1}
+    return {target: reason for target, reason in single.items() if reason}
+
+
+def _row_notes(row: ArtifactResult, unreached: Collection[str]) -> Iterator[str]:
     yield from _missing(row.label, "accuracy", row.fidelity)
     if not isinstance(row.fidelity, Unavailable):
         yield from _missing(row.label, row.fidelity.metric, row.fidelity.candidate)
         yield from _missing(row.label, "loss", row.fidelity.loss)
-    yield from _done_notes(row)
+    yield from _done_notes(row, unreached)
 
 
 def _slower_notes(row: ArtifactResult, before: ArtifactResult) -> Iterator[str]:
@@ -87,13 +106,14 @@ def _slower_notes(row: ArtifactResult, before: ArtifactResult) -> Iterator[str]:
             yield f"{row.label} on {profile.target}: slower than {before.label}, {times}"
 
 
-def _done_notes(row: ArtifactResult) -> Iterator[str]:
+def _done_notes(row: ArtifactResult, unreached: Collection[str]) -> Iterator[str]:
     for change in row.changes:
         yield f"{change.step}: {change.summary}"
     for note in row.notes:
         yield f"{row.label}: {note}"
     for profile in row.profiles:
-        yield from _profile_notes(row.label, profile)
+        if profile.target not in unreached:
+            yield from _profile_notes(row.label, profile)
 
 
 def _operator_notes(row: ArtifactResult) -> Iterator[str]:

@@ -235,6 +235,12 @@ def test_core_without_dot_product_is_named_first() -> None:
     assert "40 % of the time is in operators that run in float, not int8: LSTM" in found[1]
 
 
+def test_a_kernel_that_goes_by_one_name_for_all_types_is_not_taken_for_float() -> None:
+    hybrid = evidence(("FULLY_CONNECTED", 60.0), ("CONV_2D", 40.0))
+
+    assert causes(hybrid) == ()
+
+
 def test_unused_dot_product_is_told() -> None:
     (found,) = causes(
         evidence(("QLinearConv", 100.0), counted=replace(COUNTERS, classes={"simd_dot_q": 1}))

@@ -59,3 +59,16 @@ def test_profile_without_operator_times_has_no_such_table() -> None:
     assert operator_grid("m", profile(latency=Unavailable("why"))) is None
     untimed = replace(latency(), operators=Unavailable("why"))
     assert operator_grid("m", profile(latency=untimed)) is None
+
+
+def test_operators_that_take_no_time_are_summed_up() -> None:
+    times = {"conv": 900.0, "fc": 95.0, "add": 4.0, "relu": 1.0, "reshape": 0.0}
+    operators = tuple(
+        OperatorTime(name, name, time_ns, time_ns / 10) for name, time_ns in times.items()
+    )
+
+    grid = operator_grid("x", profile(latency=replace(latency(), operators=operators)))
+
+    assert grid is not None
+    assert [cells[0] for cells in grid.rows] == ["conv", "fc", "3 others"]
+    assert grid.rows[-1][-1] == "0.5 %"
