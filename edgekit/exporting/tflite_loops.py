@@ -12,8 +12,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edgekit.core.tensors import FloatArray
-from edgekit.exporting.tflite_graph import GraphWriter
 from edgekit.exporting.tflite_recurrent import MARK, Cell, CellKind
+from edgekit.runtimes.tflite_graph import GraphWriter
 
 _OP = schema.BuiltinOperator
 

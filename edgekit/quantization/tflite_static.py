@@ -28,6 +28,7 @@ from edgekit.quantization.sensitivity import (
     signal_to_noise_db,
 )
 from edgekit.quantization.tflite_biases import flatten_biases
+from edgekit.quantization.tflite_constants import readers_of_constants, store_constants
 from edgekit.quantization.tflite_plan import (
     EMBEDDING,
     STORABLE,
@@ -71,6 +72,7 @@ def run(request: QuantizeRequest, progress: Progress) -> QuantizationReport:
     plan = make_plan(model, request.settings.keep_float, found.keep)
     progress.update("write", 0, 0)
     quantized = _quantized(content, _recipe(model, plan, request), ranges)
+    store_constants(quantized, found.keep | _asked(model, request))
     request.out.write_bytes(to_bytes(quantized))
     macs = count_macs(quantized)
     return QuantizationReport(
@@ -95,17 +97,33 @@ def _sensitivity(
 ) -> Sensitivity:
     """Try which operators that `plan` has in static int8 should better not be."""
     settings = request.settings
-    tried = candidates(model, plan) if settings.min_sqnr_db else ()
+    tried = _tried(model, plan, request) if settings.min_sqnr_db else ()
     content = to_bytes(model)
     reference = _outputs(content, request) if tried else []
 
     def trial(int8: frozenset[str]) -> float:
         progress.update("try", 0, 0)
         part = make_plan(model, settings.keep_float, frozenset(tried) - int8)
-        quantized = to_bytes(_quantized(content, _recipe(model, part, request), ranges))
-        return signal_to_noise_db(reference, _outputs(quantized, request))
+        quantized = _quantized(content, _recipe(model, part, request), ranges)
+        store_constants(quantized, frozenset(tried) - int8 | _asked(model, request))
+        return signal_to_noise_db(reference, _outputs(to_bytes(quantized), request))
 
     return find_sensitive(tried, trial, settings.min_sqnr_db)
+
+
+def _tried(model: schema.ModelT, plan: Plan, request: QuantizeRequest) -> tuple[str, ...]:
+    """Return the operators that int8 might hurt, by what they compute or a constant they read."""
+    reading = {*readers_of_constants(model)} - plan.int8 - _asked(model, request)
+    might = reading.union(candidates(model, plan))
+    operators = operators_of(model, model.subgraphs[0])
+    return tuple(operator.name for operator in operators if operator.name in might)
+
+
+def _asked(model: schema.ModelT, request: QuantizeRequest) -> frozenset[str]:
+    """Return the operators of the main graph that the user wants in float."""
+    patterns = request.settings.keep_float
+    operators = operators_of(model, model.subgraphs[0])
+    return frozenset(operator.name for operator in operators if operator.matches(patterns))
 
 
 def _outputs(content: bytes, request: QuantizeRequest) -> list[list[Array]]:

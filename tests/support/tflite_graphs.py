@@ -94,3 +94,18 @@ def _loop_variables(inner: Builder) -> tuple[int, int]:
     state = inner.tensor("state", [1, 32])
     inner.graph.inputs = [count, state]
     return count, state
+
+
+def placed() -> bytes:
+    """One layer and a table that is added to its result: `x [1, 32]` to `y [1, 512]`."""
+    net = Builder()
+    x = net.tensor("x", [1, 32])
+    product = net.tensor("product", [1, 512])
+    y = net.tensor("y", [1, 512])
+    weight = net.tensor("weight", [512, 32], value=_weights(512, 32, seed=1))
+    table = net.tensor("table", [1, 512], value=_weights(1, 512, seed=2))
+    plain = (_OPTIONS, schema.FullyConnectedOptionsT())
+    net.operator(_FULLY_CONNECTED, [x, weight, -1], [product], options=plain)
+    add = (schema.BuiltinOptions.AddOptions, schema.AddOptionsT())
+    net.operator(schema.BuiltinOperator.ADD, [product, table], [y], options=add)
+    return net.build([x], [y], names=(["x"], ["y"]))

@@ -6,7 +6,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 from support import tflite_models
 from support.quantizing import Quantized, call_here, quantized, sqnr_db
-from support.tflite_graphs import classifier, loop, outlying
+from support.tflite_graphs import classifier, loop, outlying, placed
 from support.tflite_models import Builder
 
 from edgekit.core.artifact import Format
@@ -73,6 +73,26 @@ def test_what_hurts_computes_in_float_with_int8_weights(tmp_path: Path) -> None:
         )
     ]
     assert "dB of signal over noise" in made.report.notes[-1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "table"),
+    [
+        (QuantizeSettings(), schema.TensorType.INT8),
+        (QuantizeSettings(keep_float=("ADD",)), schema.TensorType.FLOAT32),
+        # No more than half of what is tried stays float: the table is not the worse one.
+        (QuantizeSettings(min_sqnr_db=60), schema.TensorType.INT8),
+    ],
+)
+def test_constants_of_float_operators_are_int8_unless_asked(
+    settings: QuantizeSettings, table: int, tmp_path: Path
+) -> None:
+    made = quantized(tmp_path, Format.TFLITE, placed(), settings, x=X)
+
+    model = flatbuffer_utils.read_model_from_bytearray(made.path.read_bytes())
+    types = {bytes(tensor.name): tensor.type for tensor in model.subgraphs[0].tensors}
+    assert types[b"table"] == table
+    assert sqnr_db(made) > 35  # one layer and one constant, rounded
 
 
 def test_nothing_is_tried_when_nothing_is_asked_for(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ _LAST_OLD_CODE = 127
 _TYPES = {
     np.dtype(np.bool_): schema.TensorType.BOOL,
     np.dtype(np.float32): schema.TensorType.FLOAT32,
+    np.dtype(np.int8): schema.TensorType.INT8,
     np.dtype(np.int32): schema.TensorType.INT32,
 }
 
