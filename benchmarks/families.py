@@ -15,9 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import families_outcome
-
-from edgekit.config.lookup import Folder, available, shipped_folder
+from edgekit.config.lookup import Folder, available
 from edgekit.config.recipe import load_recipe
 from edgekit.core.artifact import Format
 from edgekit.core.results import (
@@ -106,11 +104,10 @@ def main() -> int:
     workspace = Workspace(arguments.workspace.absolute())
     found = {name: run(name, workspace) for name in arguments.recipes or shipped}
     records = {name: one for name, one in found.items() if isinstance(one, RunRecord)}
-    outcomes = families_outcome.outcomes(records, workspace, shipped_folder(Folder.RECIPES))
     lines = [line(COLUMNS), line(["---"] * len(COLUMNS))]
     for name, one in found.items():
         if isinstance(one, RunRecord):
-            lines += [line(cells) for cells in rows(one, outcomes.get(name))]
+            lines += [line(cells) for cells in rows(one)]
         else:
             lines.append(line([name, *[NOTHING] * (len(COLUMNS) - 2), one]))
     if records:
@@ -135,7 +132,7 @@ def head(record: RunRecord) -> str:
     return HEAD.format(machine=record.host["machine"], versions=", ".join(versions))
 
 
-def rows(record: RunRecord, outcome: families_outcome.Outcomes | None) -> Iterator[tuple[str, ...]]:
+def rows(record: RunRecord) -> Iterator[tuple[str, ...]]:
     """Yield the cells of every format of one run."""
     by_label = {row.label: row for row in record.artifacts}
     for file_format in Format:
@@ -150,7 +147,7 @@ def rows(record: RunRecord, outcome: families_outcome.Outcomes | None) -> Iterat
             record.recipe,
             file_format.value,
             parity(pair.plain),
-            *(scores(pair) if outcome is None else outcome.cells(file_format)),
+            *scores(pair),
             sqnr(pair.small),
             *sizes(pair),
             latency_ratio(pair),

@@ -1,8 +1,9 @@
-"""Recurrent nets that tell what a sequence is, whatever its length."""
+"""Recurrent nets: those that tell what a sequence is, and one that goes on with another."""
 
 from collections.abc import Callable
 
-from attention_nets import EncoderLayer, masked_mean
+import torch
+from attention_nets import EncoderLayer, masked_mean, unseen
 from torch import Tensor, nn
 
 CELLS: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
@@ -30,6 +31,41 @@ class SequenceClassifier(nn.Module):
         return logits
 
 
+class Transcriber(nn.Module):
+    """A net that reads a sequence both ways, and one that says what comes next in another.
+
+    Source:
+        Luong, Pham and Manning, "Effective approaches to attention-based neural machine
+        translation" (2015): attention looks from what the second net holds after each step.
+    """
+
+    def __init__(self, letters: int, sounds: int, embedded: int, width: int) -> None:
+        """Take how many letters and sounds there are, and the even width of what nets hold."""
+        super().__init__()
+        self.letter = nn.Embedding(letters, embedded)
+        self.sound = nn.Embedding(sounds, embedded)
+        self.encoder = nn.GRU(embedded, width // 2, batch_first=True, bidirectional=True)
+        self.decoder = nn.GRU(embedded, width, batch_first=True)
+        self.start = nn.Linear(width, width)
+        self.query = nn.Linear(width, width)
+        self.joined = nn.Linear(2 * width, width)
+        self.head = nn.Linear(width, sounds)
+
+    def forward(self, letters: Tensor, spoken: Tensor) -> Tensor:
+        """Return logits `[rows, steps, sounds]` of the sound after each of `spoken`.
+
+        `letters` `[rows, others]` is 0 where a word has ended; `spoken` is `[rows, steps]`.
+        """
+        mask = (letters > 0).float()
+        read, _ = self.encoder(self.letter(letters))
+        held = torch.tanh(self.start(masked_mean(read, mask)))
+        steps, _ = self.decoder(self.sound(spoken), held.unsqueeze(0))
+        scores = self.query(steps) @ read.transpose(1, 2) + unseen(mask)[:, 0]
+        found = torch.softmax(scores, dim=-1) @ read
+        logits: Tensor = self.head(torch.tanh(self.joined(torch.cat([steps, found], dim=2))))
+        return logits
+
+
 def classifier(
     *, cell: str, features: int, width: int, layers: int, bidirectional: bool, classes: int
 ) -> nn.Module:
@@ -45,3 +81,8 @@ def with_attention(
     recurrent = CELLS[cell](features, width, batch_first=True)
     encoder = [EncoderLayer(width, heads) for _ in range(layers)]
     return SequenceClassifier(recurrent, encoder, classes)
+
+
+def transcriber(*, letters: int, sounds: int, embedded: int, width: int) -> nn.Module:
+    """Return two GRUs with attention between them."""
+    return Transcriber(letters, sounds, embedded, width)

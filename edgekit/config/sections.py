@@ -178,5 +178,6 @@ class Sections:
             "data.function": self.data.function if isinstance(self.data, FunctionData) else "",
             "train.function": self.train.function if self.train else "",
             "finetune.function": self.finetune.function if self.finetune else "",
+            "verify.function": self.verify.function if self.verify else "",
         }
         return {place: function for place, function in found.items() if function}

@@ -16,11 +16,12 @@ from edgekit.errors import TargetUnavailableError
 from edgekit.pipeline import tasks
 from edgekit.pipeline.bench import Bench
 from edgekit.pipeline.lines import Line
-from edgekit.pipeline.stages import Stage
+from edgekit.pipeline.stages import Stage, score_of
 from edgekit.profiling.machine import describe_machine
 from edgekit.profiling.profile import profile, unreached
 from edgekit.profiling.settings import ProfileSettings
 from edgekit.runtimes.execute import execute
+from edgekit.verification.scoring import Score
 
 _OUTPUTS = "outputs"
 
@@ -52,6 +53,18 @@ def outputs(bench: Bench, line: Line, samples: Samples) -> dict[str, Array]:
 
     _, place = bench.result(Stage.VERIFY, line.row.value, Executed, make)
     return open_arrays(place / _OUTPUTS)
+
+
+def score(bench: Bench, line: Line, samples: Samples, function: str, code_directory: Path) -> Score:
+    """Return what the recipe's scoring function makes of a row's model."""
+    subject = line.subject
+
+    def make(_: Path) -> Score:
+        task = tasks.SCORE_MODULE if isinstance(subject, SavedModel) else tasks.SCORE_FILE
+        return bench.call(task, tasks.ScoreRequest(subject, samples, function, code_directory))
+
+    found, _ = bench.result(Stage.VERIFY, score_of(line.row), Score, make)
+    return found
 
 
 def profiles(

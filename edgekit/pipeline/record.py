@@ -12,6 +12,7 @@ from edgekit.core.workspace import replacing, write_atomic
 from edgekit.pipeline.findings import Profiles
 from edgekit.pipeline.lines import Line
 from edgekit.pipeline.rows import Row
+from edgekit.verification.scoring import Score, scored
 from edgekit.verification.settings import VerifySettings
 from edgekit.verification.verify import verify
 
@@ -28,10 +29,12 @@ def results_of(
     labels: Array | None,
     profiles: Sequence[Profiles],
     settings: VerifySettings,
+    scores: Mapping[Row, Score],
 ) -> tuple[ArtifactResult, ...]:
     """Return one result a row: compared with the first one and with the one it was made from.
 
-    `labels` has shape `[samples, ...]`; `outputs` holds arrays of as many rows.
+    `labels` has shape `[samples, ...]`; `outputs` holds arrays of as many rows. `scores` are of
+    the recipe's own function, where it has one.
     """
     first = lines[0]
 
@@ -40,13 +43,17 @@ def results_of(
             return Unavailable("this row was not made from another")
         if line.row not in outputs or reference.row not in outputs:
             return Unavailable("there are no test samples")
-        return verify(
+        fidelity = verify(
             outputs[reference.row],
             outputs[line.row],
             labels,
             settings.metric,
             tolerance=settings.tolerance,
         )
+        if line.row not in scores or reference.row not in scores:
+            return fidelity
+        name = settings.function.partition(":")[2]
+        return scored(fidelity, name, scores[reference.row], scores[line.row])
 
     by_row = {line.row: line for line in lines}
     return tuple(

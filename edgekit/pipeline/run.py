@@ -178,19 +178,24 @@ def add_files(run: Run, file: File, made_from: Row | None, splits: Splits) -> No
 def compare(run: Run, splits: Splits) -> tuple[ArtifactResult, ...]:
     """Run every row on the test samples and profile it on every target of the recipe."""
     test = splits.get(SplitName.TEST)
-    outputs = {}
+    verify = run.recipe.verify or VerifySettings()
+    outputs, scores = {}, {}
     if test is not None:
         for line in run.lines:
             with run.going_on(f"verify {line.row.value}"):
                 outputs[line.row] = findings.outputs(run.bench, line, test)
+                if verify.function:
+                    folder = run.recipe.folder
+                    scores[line.row] = findings.score(
+                        run.bench, line, test, verify.function, folder
+                    )
     samples = test or next(iter(splits.values()))
     profiles = []
     for settings in by_target(run.recipe.profile):
         with run.going_on(f"profile {settings.targets[0]}"):
             profiles.append(findings.profiles(run.bench, run.lines, samples, settings))
-    verify = run.recipe.verify or VerifySettings()
-    labels = fitting_labels(run, outputs, test, verify)
-    return results_of(run.lines, outputs, labels, profiles, verify)
+    labels = None if verify.function else fitting_labels(run, outputs, test, verify)
+    return results_of(run.lines, outputs, labels, profiles, verify, scores)
 
 
 def fitting_labels(

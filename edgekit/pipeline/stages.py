@@ -108,6 +108,11 @@ Keyed = tuple[Stage, str, str]
 """Stage, subject and key of one result."""
 
 
+def score_of(row: Row) -> str:
+    """Return the subject of the step in which the recipe's own function scores a row."""
+    return f"{row.value} score"
+
+
 def is_as_it_came(recipe: Recipe, file_format: Format) -> bool:
     """Whether a format's float file is the recipe's own file, which needs no export."""
     is_file = isinstance(recipe.model, FileModel) and not recipe.changes_model
@@ -144,6 +149,11 @@ class _Keys:
             yield from self._file(self._given.format, self._origin(), data)
         for row, key in self._rows.items():
             yield Stage.VERIFY, row.value, digest(key, data)
+        if self._recipe.verify and self._recipe.verify.function:
+            function = self._recipe.verify.function
+            code = code_digest(function, self._recipe.folder)
+            for row, key in self._rows.items():
+                yield Stage.VERIFY, score_of(row), digest(key, data, code)
         yield from self._profiles(data)
 
     def _data(self) -> str:

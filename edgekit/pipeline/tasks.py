@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit.core.artifact import Format
+from edgekit.core.artifact import Artifact, Format
 from edgekit.core.model import SavedModel
 from edgekit.core.process import Task
 from edgekit.core.results import Latency, Unavailable
@@ -14,6 +14,7 @@ from edgekit.loading.source import DataSource, Source
 from edgekit.profiling.settings import ProfileSettings
 from edgekit.pruning.settings import PruneSettings
 from edgekit.training.settings import FitSettings
+from edgekit.verification.scoring import Score
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,16 @@ class ExecuteResponse:
 
 
 @dataclass(frozen=True)
+class ScoreRequest:
+    """Let `function` of the recipe's folder score a saved model or a file on samples."""
+
+    subject: SavedModel | Artifact
+    samples: Samples
+    function: str
+    code_directory: Path
+
+
+@dataclass(frozen=True)
 class TimeRequest:
     """Time a saved model on this machine."""
 
@@ -117,4 +128,6 @@ PRUNE = Task("edgekit.pipeline.torch_child:prune_model", PruneRequest, SavedMode
 FINETUNE = Task("edgekit.pipeline.torch_child:finetune", FinetuneRequest, SavedModel)
 EXPORT = Task("edgekit.pipeline.torch_child:export_model", ExportRequest, ExportReport)
 EXECUTE = Task("edgekit.pipeline.torch_child:execute_model", ExecuteRequest, ExecuteResponse)
+SCORE_FILE = Task("edgekit.pipeline.score_child:score_file", ScoreRequest, Score)
+SCORE_MODULE = Task("edgekit.pipeline.torch_child:score_module", ScoreRequest, Score)
 TIME = Task("edgekit.pipeline.torch_child:time_model", TimeRequest, TimeResponse)

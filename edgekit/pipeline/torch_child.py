@@ -17,6 +17,7 @@ from edgekit.loading.saved import load_model, save_model
 from edgekit.loading.source import OnnxSource
 from edgekit.loading.train_function import train_function
 from edgekit.pipeline.onnx_parity import import_checked, refuse_fixed_batch
+from edgekit.pipeline.score_child import score
 from edgekit.pipeline.tasks import (
     BuildRequest,
     ExecuteRequest,
@@ -24,6 +25,7 @@ from edgekit.pipeline.tasks import (
     ExportRequest,
     FinetuneRequest,
     PruneRequest,
+    ScoreRequest,
     TimeRequest,
     TimeResponse,
 )
@@ -34,6 +36,7 @@ from edgekit.pruning.prune import prune
 from edgekit.runtimes.execute_child import stream
 from edgekit.runtimes.feed import batch_of, match_names
 from edgekit.training.fit import fit
+from edgekit.verification.scoring import Score
 
 
 def build(request: BuildRequest, progress: Progress) -> SavedModel:
@@ -88,6 +91,12 @@ def execute_model(request: ExecuteRequest, progress: Progress) -> ExecuteRespons
     names = match_names(request.samples, model.signature.inputs)
     stream(session, request.samples, names, request.directory, progress)
     return ExecuteResponse(request.samples.count)
+
+
+def score_module(request: ScoreRequest, _progress: Progress) -> Score:
+    """Let the recipe's function score a saved model."""
+    assert isinstance(request.subject, SavedModel), "a file needs no PyTorch"
+    return score(TorchSession(load_model(request.subject), threads=1), request)
 
 
 def time_model(request: TimeRequest, progress: Progress) -> TimeResponse:

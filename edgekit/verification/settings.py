@@ -18,7 +18,11 @@ class VerifySettings:
     Attributes:
         metric: What the labels are judged by.
         tolerance: An output whose error is more than this times its size counts as diverged.
+        function: A scoring function of the recipe's own, as `module:function`, for what labels
+            cannot tell; `metric` then says only what a decision is. See
+            `edgekit.verification.scoring`.
     """
 
     metric: Annotated[Metric, PluginOf(METRICS)] = field(default_factory=Top1)
     tolerance: Annotated[float, Field(gt=0)] = DIVERGENCE_TOLERANCE
+    function: str = ""

@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 from support.results import fidelity, latency, profile, record, row, rule_result
 
-from edgekit.core.artifact import Format, Precision
+from edgekit.core.artifact import Precision
 from edgekit.core.results import Outcome, RunRecord, StepFailure, Verdict
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -46,7 +46,7 @@ def one_format() -> RunRecord:
 
 
 def test_a_row_holds_the_figures_of_both_files_of_a_format(families: ModuleType) -> None:
-    (cells,) = families.rows(one_format(), None)
+    (cells,) = families.rows(one_format())
 
     assert cells[1:] == (
         "onnx",
@@ -70,7 +70,7 @@ def test_an_int8_file_that_takes_longer_is_said_to(families: ModuleType) -> None
     plain, small = one_format().artifacts
     slow = replace(small, notes=(), profiles=(profile(latency=latency(2.9, 3.1)),))
 
-    (cells,) = families.rows(replace(one_format(), artifacts=(plain, slow)), None)
+    (cells,) = families.rows(replace(one_format(), artifacts=(plain, slow)))
 
     assert cells[-1] == (
         "**slower**: 3.00 ms instead of 2.00 ms, as conversions to int8 and back cost more than "
@@ -82,7 +82,7 @@ def test_an_int8_file_over_its_goal_is_taken_apart(families: ModuleType) -> None
     plain, small = one_format().artifacts
     large = replace(small, notes=(), size_bytes=80_000)
 
-    (cells,) = families.rows(replace(one_format(), artifacts=(plain, large)), None)
+    (cells,) = families.rows(replace(one_format(), artifacts=(plain, large)))
 
     assert cells[-1] == (
         "**over 0.32**: of 80000 bytes 48000 int8, 2000 int32, and 10000 the graph and what the "
@@ -93,7 +93,7 @@ def test_an_int8_file_over_its_goal_is_taken_apart(families: ModuleType) -> None
 def test_a_format_that_failed_has_a_row_that_says_so(families: ModuleType) -> None:
     failure = StepFailure("export tflite", "it has an operator Foo", "leave it out", 4)
 
-    rows = list(families.rows(replace(one_format(), failures=(failure,)), None))
+    rows = list(families.rows(replace(one_format(), failures=(failure,))))
 
     assert [cells[1] for cells in rows] == ["onnx", "tflite"]
     assert set(rows[1][2:-1]) == {"–"}
@@ -103,20 +103,11 @@ def test_a_format_that_failed_has_a_row_that_says_so(families: ModuleType) -> No
 def test_a_missed_rule_is_named_in_the_row_of_its_format(families: ModuleType) -> None:
     rules = tuple(rule_result(outcome, artifact="ONNX int8") for outcome in Outcome)
 
-    (cells,) = families.rows(replace(one_format(), verdict=Verdict(rules)), None)
+    (cells,) = families.rows(replace(one_format(), verdict=Verdict(rules)))
 
     assert cells[-1].endswith(
         "**missed**: size of ONNX int8: 58.6 KiB, at most 32 KiB (over the limit)"
     )
-
-
-def test_an_outcome_stands_in_place_of_the_metric(families: ModuleType) -> None:
-    figures = {(Format.ONNX, Precision.FP32): 500.0, (Format.ONNX, Precision.INT8): 498.5}
-    outcome = families.families_outcome.Outcomes("return", "steps", figures)
-
-    (cells,) = families.rows(one_format(), outcome)
-
-    assert cells[3:7] == ("return", "500.00 steps", "498.50 steps", "+1.50 steps")
 
 
 def test_a_bar_in_a_cell_does_not_end_it(families: ModuleType) -> None:

@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import onnx
-import onnx.parser
 import pytest
 import torch
 from torch import Tensor, nn
@@ -20,7 +18,6 @@ from edgekit.core.progress import SILENT
 from edgekit.core.samples import save_samples
 from edgekit.core.tensors import Array
 from edgekit.fetching.packages import fetch
-from edgekit.loading.artifact import open_artifact
 from edgekit.loading.factory import build_model
 from edgekit.loading.user_code import load_function
 
@@ -202,10 +199,17 @@ def test_a_language_model_does_not_see_what_comes_later() -> None:
     assert difference[5:].min() > 1e-3
 
 
-def test_a_transcriber_sees_all_letters_and_the_sounds_so_far() -> None:
-    module = module_of(
-        "attention_nets:transcriber", letters=28, sounds=40, steps=8, width=16, heads=2, layers=1
-    )
+@pytest.mark.parametrize(
+    ("factory", "options"),
+    [
+        ("attention_nets:transcriber", {"steps": 8, "width": 16, "heads": 2, "layers": 1}),
+        ("recurrent_nets:transcriber", {"embedded": 8, "width": 16}),
+    ],
+)
+def test_a_transcriber_sees_all_letters_and_the_sounds_so_far(
+    factory: str, options: dict[str, int]
+) -> None:
+    module = module_of(factory, letters=28, sounds=40, **options)
     letters, spoken = torch.arange(1, 9)[None], torch.arange(8)[None]
 
     with torch.no_grad():
@@ -274,37 +278,18 @@ def test_the_package_of_the_bert_fills_every_weight_and_finds_what_means_alike()
     assert likeness[0, 2] < 0.2
 
 
-def test_words_are_judged_by_the_fewest_changes_of_their_sounds() -> None:
-    edits, judged = (load_function(f"speak:{name}", RECIPES) for name in ("edits", "judged"))
+def test_words_count_when_a_net_says_all_of_them_from_its_own_sounds(tmp_path: Path) -> None:
+    letters, endless = np.ones((3, 16), np.int64), np.full(16, -1)
+    wanted = np.stack([endless] * 3)
+    wanted[0, :4] = wanted[1, :4] = [1, 2, 3, 0]
+    wanted[2, :4] = [1, 2, 2, 0]
+    asked = save_samples(tmp_path, {"letters": letters, "spoken": letters}, wanted)
 
-    assert edits([1, 2, 3], [1, 2, 3]) == 0
-    assert edits([1, 2, 3], [2, 3, 4]) == 2
-    assert edits([], [5, 5]) == edits([5, 5], []) == 2
-    assert judged([[1, 2], [3]], [[1, 2], [4]]) == (
-        "50.0 % of 2 words right, 33.3 % of 3 sounds wrong"
-    )
+    def after(inputs: dict[str, Array]) -> dict[str, Array]:
+        # Always says the number after the one it heard last, starting from the pause, 0.
+        return {"output": np.eye(4, dtype=np.float32)[(inputs["spoken"] + 1) % 4]}
 
+    score = load_function("speak:words_right", RECIPES)(after, asked)
 
-def test_a_file_speaks_on_from_its_own_sounds(tmp_path: Path) -> None:
-    table = np.eye(4, dtype=np.float32)[[1, 2, 3, 0]]
-    model = onnx.parser.parse_model(
-        """<ir_version: 8, opset_import: ["" : 17]>
-        g (int64[n, 16] letters, int64[n, 16] spoken) => (float[n, 16, 4] output) {
-            first = Gather <axis = 0> (table, spoken)
-            seen = Cast <to = 1> (letters)
-            axis = Constant <value_ints = [2]> ()
-            wide = Unsqueeze (seen, axis)
-            none = Sub (wide, wide)
-            output = Add (first, none)
-        }"""
-    )
-    model.graph.initializer.append(onnx.numpy_helper.from_array(table, "table"))
-    onnx.save(model, tmp_path / "next.onnx")
-    spoken, until_end = (
-        load_function(f"speak:{name}", RECIPES) for name in ("spoken", "until_end")
-    )
-
-    heard = spoken(open_artifact(tmp_path / "next.onnx"), np.ones((3, 16), np.int64))
-
-    # The net always says the number after the one it heard last, starting from the pause, 0.
-    assert [until_end(row) for row in heard.tolist()] == [[1, 2, 3]] * 3
+    assert score.value == pytest.approx(200 / 3)
+    assert score.unit == "pp"

@@ -113,6 +113,34 @@ def test_changed_setting_reruns_what_depends_on_it(
     ]
 
 
+SCORING = """
+from edgekit.verification.scoring import Score
+
+def classes(model, samples):
+    (outputs,) = model(samples.inputs(0, 8)).values()
+    return Score(float(outputs.shape[1]), "dB", higher_is_better=False)
+"""
+
+
+def test_a_function_of_the_recipe_scores_every_row(
+    project: Path, undisturbed: tuple[Path, object]
+) -> None:
+    workspace, _ = undisturbed
+    (project.parent / "scoring.py").write_text(SCORING, encoding="utf-8")
+    text, _, _ = project.read_text(encoding="utf-8").partition("budget:")
+    recipe = project.with_name("scored.yaml")
+    recipe.write_text(f"{text}verify: {{function: scoring:classes}}\n", encoding="utf-8")
+
+    record = run(recipe, workspace)
+
+    assert isinstance(record["artifacts"], list)
+    for row in record["artifacts"]:
+        found = row["fidelity"]
+        assert (found["metric"], found["unit"], found["loss"]) == ("classes", "dB", 0)
+        assert found["candidate"] == 2
+        assert found["agreement_percent"] > 0
+
+
 def test_from_stage_makes_it_and_what_follows_again(
     project: Path, undisturbed: tuple[Path, object]
 ) -> None:
