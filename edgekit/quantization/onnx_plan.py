@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 import onnx
 
 from edgekit.quantization.onnx_graph import all_nodes, bodies, float_tensors
-from edgekit.quantization.onnx_weights import WEIGHTS
+from edgekit.quantization.onnx_weights import WEIGHTS, reads_large_constant
 from edgekit.quantization.plan import (
     ASKED,
     BODY,
@@ -81,12 +81,18 @@ def make_plan(
 
 
 def candidates(model: onnx.ModelProto, plan: Plan) -> tuple[str, ...]:
-    """Return the operators that `plan` computes in int8 and might compute in float, in order."""
-    return tuple(
-        node.name
-        for node in model.graph.node
-        if node.name in plan.int8 and node.op_type in _WEIGHTED - {"Gather"}
-    )
+    """Return the operators that int8 might hurt, in order.
+
+    `plan` computes them in int8, or stores a constant as int8 that they read in float.
+    """
+    constants = {initializer.name: initializer for initializer in model.graph.initializer}
+
+    def might_hurt(node: onnx.NodeProto) -> bool:
+        if node.name in plan.int8:
+            return node.op_type in _WEIGHTED - {"Gather"}
+        return plan.may_store(node.name) and reads_large_constant(node, constants)
+
+    return tuple(node.name for node in model.graph.node if might_hurt(node))
 
 
 def _operator(node: onnx.NodeProto) -> Operator:

@@ -90,8 +90,9 @@ def _sensitivity(
     def trial(int8: frozenset[str]) -> float:
         progress.update("try", 0, 0)
         part = make_plan(model, settings.keep_float, frozenset(tried) - int8)
-        pairs = _with_pairs(model, part, settings, ranges)
-        return signal_to_noise_db(reference, onnx_outputs(pairs, request))
+        quantized = _with_pairs(model, part, settings, ranges)
+        store_in_int8(quantized.graph, part)
+        return signal_to_noise_db(reference, onnx_outputs(quantized, request))
 
     return find_sensitive(tried, trial, settings.min_sqnr_db)
 

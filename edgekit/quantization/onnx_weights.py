@@ -1,18 +1,18 @@
-"""Int8 storage for the weights of operators that compute in float.
+"""Int8 storage for the weights and large constants of operators that compute in float.
 
 `int8 -> Cast -> Mul -> operator`: onnxruntime folds the two steps while it loads the file, so
 the file is small and the operator as fast as with float weights; DequantizeLinear in their
 place would run in every inference.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import onnx
 
 from edgekit.core.tensors import FloatArray
-from edgekit.quantization.onnx_graph import bodies
-from edgekit.quantization.plan import Plan
+from edgekit.quantization.onnx_graph import all_nodes, bodies
+from edgekit.quantization.plan import HURTS, Plan
 
 WEIGHTS: Mapping[str, tuple[int, ...]] = {
     "Conv": (1,),
@@ -26,17 +26,33 @@ WEIGHTS: Mapping[str, tuple[int, ...]] = {
 }
 """Which inputs of which operators can be weights."""
 
+_TAKING_CONSTANTS = frozenset({"Add", "Concat", "Div", "Max", "Min", "Mul", "Sub", "Where"})
+"""What position tables and masks go into; a constant is to them as any other tensor."""
+
 _SMALLEST = 512
 """Elements below which two more operators and a scale take more bytes than int8 saves."""
+
+_LONG_ROW = 16
+"""Values from which a row of a table is worth a scale of its own."""
 
 
 def store_in_int8(graph: onnx.GraphProto, plan: Plan) -> frozenset[str]:
     """Store the constant weights of the operators in int8 that `plan` leaves in float.
 
+    So are large constants that operators without weights read, unless it hurts.
+
     Returns:
         The names of the operators whose weights were.
     """
-    return frozenset(_store(graph, plan, {}))
+    weighted = {node.name for node in all_nodes(graph) if node.op_type in WEIGHTS}
+    return frozenset(_store(graph, plan, {})) & weighted
+
+
+def reads_large_constant(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> bool:
+    """Whether `node`, which has no weights, reads one of `constants` that int8 makes smaller."""
+    return node.op_type in _TAKING_CONSTANTS and any(
+        name in constants and _is_worth_it(constants[name]) for name in node.input
+    )
 
 
 def _store(
@@ -51,7 +67,7 @@ def _store(
             yield from _store(body, plan, constants)
         if not plan.may_store(node.name):
             continue
-        for place in WEIGHTS.get(node.op_type, ()):
+        for place in _places(node, plan):
             name = node.input[place] if place < len(node.input) else ""
             if name in constants and _is_worth_it(constants[name]):
                 if name not in stored:
@@ -64,6 +80,13 @@ def _store(
     after = [*steps, *graph.node]
     del graph.node[:]
     graph.node.extend(after)
+
+
+def _places(node: onnx.NodeProto, plan: Plan) -> Iterable[int]:
+    """Return which inputs of an operator may be stored in int8."""
+    if node.op_type in _TAKING_CONSTANTS and plan.reasons[node.name][1] != HURTS:
+        return range(len(node.input))
+    return WEIGHTS.get(node.op_type, ())
 
 
 def _is_worth_it(tensor: onnx.TensorProto) -> bool:
@@ -82,6 +105,9 @@ def _kept_axes(node: onnx.NodeProto, tensor: onnx.TensorProto) -> tuple[int, ...
         return (len(tensor.dims) - 1,)
     if node.op_type == "Gemm":
         return (0,) if any(a.name == "transB" and a.i for a in node.attribute) else (1,)
+    if node.op_type in _TAKING_CONSTANTS:
+        wide = tuple(axis for axis, size in enumerate(tensor.dims) if size > 1)
+        return wide[:-1] if tensor.dims[wide[-1]] >= _LONG_ROW else ()
     return (0,)
 
 

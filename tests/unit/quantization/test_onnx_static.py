@@ -218,6 +218,61 @@ def test_what_hurts_computes_in_float_with_int8_weights(tmp_path: Path) -> None:
     assert made.report.size_bytes < 0.5 * made.report.float_size_bytes
 
 
+def placed() -> onnx.ModelProto:
+    """A layer, whose result takes the half of its softmax, and to which a table is added."""
+    table = np.where(np.arange(512) < 3, -50, weights(512, seed=5)).astype(np.float32)
+    return graph_model(
+        [
+            helper.make_node("MatMul", ["x", "w"], ["h"], name="layer"),
+            helper.make_node("Softmax", ["h"], ["s"], name="shares"),
+            helper.make_node("Add", ["s", "table"], ["y"], name="place"),
+        ],
+        [tensor("x", ["batch", 8])],
+        [tensor("y", ["batch", 512])],
+        [numpy_helper.from_array(weights(8, 512, seed=1), "w"), numpy_helper.from_array(table)],
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_float"),
+    [
+        (QuantizeSettings(min_sqnr_db=0), False),
+        (QuantizeSettings(keep_float=("place",)), True),
+        (QuantizeSettings(min_sqnr_db=60), True),
+    ],
+)
+def test_large_constants_are_int8_unless_that_hurts(
+    settings: QuantizeSettings, *, is_float: bool, tmp_path: Path
+) -> None:
+    model = placed()
+    model.graph.initializer[1].name = "table"
+
+    made = quantized(tmp_path, Format.ONNX, model, settings, x=X)
+
+    floats = [
+        initializer
+        for initializer in onnx.load(made.path).graph.initializer
+        if initializer.data_type == TensorProto.FLOAT and np.prod(initializer.dims) == 512
+    ]
+    # The other one is the scale of each channel of the layer.
+    assert len(floats) == 1 + is_float
+
+
+def test_a_table_has_a_scale_for_each_row(tmp_path: Path) -> None:
+    model = placed()
+    table = np.outer(10.0 ** np.arange(-4, 4), weights(64, seed=2)).astype(np.float32)
+    model.graph.initializer[1].CopyFrom(numpy_helper.from_array(table, "table"))
+    model.graph.initializer[0].CopyFrom(numpy_helper.from_array(weights(8, 64, seed=1), "w"))
+    model.graph.input[0].CopyFrom(tensor("x", ["batch", 8, 8]))
+    model.graph.output[0].CopyFrom(tensor("y", ["batch", 8, 64]))
+    rows = np.repeat(X[:, None], 8, axis=1)
+
+    made = quantized(tmp_path, Format.ONNX, model, QuantizeSettings(min_sqnr_db=0), x=rows)
+
+    found = [i for i in onnx.load(made.path).graph.initializer if list(i.dims) == [8, 1]]
+    assert len(found) == 1
+
+
 def recurrent(kind: str, gates: int) -> onnx.ModelProto:
     hidden = 16 * gates
     return graph_model(
