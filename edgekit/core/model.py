@@ -1,10 +1,10 @@
 """A PyTorch model on its way through the pipeline, in memory and on disk."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from edgekit.core.tensors import Signature
 
@@ -49,17 +49,25 @@ def run_module(module: "nn.Module", inputs: "Mapping[str, Tensor]") -> "dict[str
 
     Inputs are passed by keyword, or in order to a `forward` that takes `*args`. A single output
     is called `output`, those of a tuple `output_0`, `output_1` and so on; a dictionary's keep
-    their keys. What is `None` is left out.
+    their keys. Those of a tuple or dictionary inside are called after it: `output_1_0`. What is
+    `None` is left out.
     """
     parameters = inspect.signature(module.forward).parameters.values()
     if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
         returned = module(*inputs.values())
     else:
         returned = module(**inputs)
+    return dict(_named(returned, ""))
+
+
+def _named(returned: object, name: str) -> "Iterator[tuple[str, Tensor]]":
+    """Yield what a module returned, and what lies inside of it, with a name for each."""
     if isinstance(returned, Mapping):
-        named = dict(returned)
+        for key, value in returned.items():
+            yield from _named(value, f"{name}_{key}" if name else str(key))
     elif isinstance(returned, tuple | list):
-        named = {f"output_{index}": value for index, value in enumerate(returned)}
-    else:
-        named = {"output": returned}
-    return {str(name): value for name, value in named.items() if value is not None}
+        for index, value in enumerate(returned):
+            yield from _named(value, f"{name or 'output'}_{index}")
+    elif returned is not None:
+        # What is no tensor is refused where the signature is found.
+        yield name or "output", cast("Tensor", returned)

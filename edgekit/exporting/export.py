@@ -11,9 +11,10 @@ from edgekit.core.artifact import Format
 from edgekit.core.model import Model, run_module
 from edgekit.core.samples import Samples
 from edgekit.core.tensors import Array
-from edgekit.errors import MissingExtraError, UnsupportedError
+from edgekit.errors import InputRefusedError, MissingExtraError, UnsupportedError
 from edgekit.exporting.parity import relative_errors
 from edgekit.exporting.positional import Positional
+from edgekit.exporting.recurrent import refusing_packed_sequences
 from edgekit.exporting.report import ExportReport
 from edgekit.exporting.settings import ExportSettings
 from edgekit.exporting.writer import WRITERS
@@ -48,10 +49,11 @@ def export(
         torch.from_numpy(np.resize(array, (count, *array.shape[1:]))) for array in inputs.values()
     ]
     model.module.eval()
+    with refusing_packed_sequences(model.module):
+        reference = _in_pytorch(model, inputs)
     writer = WRITERS.get(file_format.value)()
     notes = writer.write(Positional(model), model.signature, example, out, settings.opset)
-    reference = _in_pytorch(model, inputs)
-    errors = relative_errors(reference, open_session(out, file_format).run(inputs))
+    errors = relative_errors(reference, _in_file(out, file_format, inputs))
     for name, error in errors.items():
         if not error <= settings.max_relative_error:
             raise UnsupportedError(
@@ -63,6 +65,21 @@ def export(
     worst = max(errors, key=lambda name: errors[name])
     count = len(next(iter(inputs.values())))
     return ExportReport(out, file_format, count, errors[worst], worst, notes)
+
+
+def _in_file(out: Path, file_format: Format, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the file's outputs, `[rows, ...]` each.
+
+    Raises:
+        UnsupportedError: Its runtime refuses what the converter wrote.
+    """
+    try:
+        return open_session(out, file_format).run(inputs)
+    except InputRefusedError as error:
+        raise UnsupportedError(
+            f"{file_format.value}: the converter wrote a file that does not run: {error.message}",
+            hint="try the other format, or rewrite the layer that it names",
+        ) from error
 
 
 def _in_pytorch(model: Model, inputs: Mapping[str, Array]) -> dict[str, Array]:

@@ -1,16 +1,50 @@
 """Recurrent layers taken apart into what a file format can say in one operator each."""
 
+import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from edgekit.errors import UnsupportedError
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 State = tuple[Tensor, ...]
 """What a layer remembers: `h`, and `c` for LSTM, each `[directions, batch, hidden]`."""
+
+
+@contextlib.contextmanager
+def refusing_packed_sequences(module: nn.Module) -> Iterator[None]:
+    """Refuse a `module` that packs its sequences, when the body runs it.
+
+    How many rows each step has would depend on values, and no file format can say that.
+
+    Raises:
+        UnsupportedError: A recurrent layer is given a packed sequence.
+    """
+
+    def refuse(path: str, inputs: Sequence[object]) -> None:
+        if any(isinstance(value, PackedSequence) for value in inputs):
+            raise UnsupportedError(
+                f"'{path}' reads packed sequences, which no file format can hold",
+                hint="give it the padded ones, and take each row's last step by its length: "
+                "steps[torch.arange(len(steps)), lengths - 1]",
+            )
+
+    hooks = [
+        layer.register_forward_pre_hook(lambda _, inputs, path=path: refuse(path, inputs))
+        for path, layer in module.named_modules()
+        if isinstance(layer, nn.RNNBase)
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def with_layers_replaced(
@@ -46,16 +80,6 @@ class Recurrent(nn.Module, ABC):
         """2 if sequences are read from both ends, else 1."""
         return 2 if self.bidirectional else 1
 
-    @staticmethod
-    def refuse_packed(steps: object) -> None:
-        """Refuse what is no tensor.
-
-        Raises:
-            TypeError: The input is a packed sequence.
-        """
-        if not isinstance(steps, Tensor):
-            raise TypeError("packed sequences cannot be exported; pad the sequences instead")
-
     @abstractmethod
     def run_layer(self, index: int, steps: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Run one layer of the stack.
@@ -74,12 +98,7 @@ class Recurrent(nn.Module, ABC):
         input: Tensor,  # noqa: A002  PyTorch's own name
         hx: Tensor | State | None = None,
     ) -> tuple[Tensor, Tensor | State]:
-        """See PyTorch.
-
-        Raises:
-            TypeError: The input is a packed sequence.
-        """
-        self.refuse_packed(input)
+        """See PyTorch; packed sequences were refused before."""
         initial = (hx,) if isinstance(hx, Tensor) else hx
         is_single = input.dim() == 2
         if is_single:

@@ -65,7 +65,6 @@ class MarkedRecurrent(Recurrent):
         hx: Tensor | State | None = None,
     ) -> tuple[Tensor, Tensor | State]:
         """See PyTorch; a single step stays as PyTorch has it, since there is nothing to repeat."""
-        self.refuse_packed(input)
         if input.shape[1 if self.batch_first and input.dim() > 2 else 0] == 1:
             outputs: tuple[Tensor, Tensor | State] = self.layer(input, hx)
             return outputs

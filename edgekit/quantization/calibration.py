@@ -54,6 +54,17 @@ def calibrate(stream: Stream, method: RangeMethod) -> dict[str, Interval]:
     }
 
 
+def united(ranges: Mapping[str, Interval], groups: Iterable[Iterable[str]]) -> dict[str, Interval]:
+    """Return `ranges` with one range, which holds all of them, for the tensors of each group."""
+    answer = dict(ranges)
+    for group in groups:
+        known = [name for name in group if name in answer]
+        low = min((answer[name].low for name in known), default=0.0)
+        high = max((answer[name].high for name in known), default=0.0)
+        answer |= dict.fromkeys(known, Interval(low, high))
+    return answer
+
+
 def _choose(method: RangeMethod, observed: Observed) -> Interval:
     if observed.low == observed.high:
         return Interval(observed.low, observed.high)

@@ -14,6 +14,7 @@ from edgekit.quantization.plan import (
     PRODUCT,
     Operator,
     Plan,
+    sharing_weights,
     with_carriers,
 )
 
@@ -93,6 +94,13 @@ def candidates(model: onnx.ModelProto, plan: Plan) -> tuple[str, ...]:
         return plan.may_store(node.name) and reads_large_constant(node, constants)
 
     return tuple(node.name for node in model.graph.node if might_hurt(node))
+
+
+def meeting_same_weights(model: onnx.ModelProto, plan: Plan) -> tuple[tuple[str, ...], ...]:
+    """Return the groups of tensors that meet the same weights in int8 operators of `plan`."""
+    constants = {initializer.name for initializer in model.graph.initializer}
+    operators = [_operator(node) for node in model.graph.node if node.op_type in _WEIGHTED]
+    return sharing_weights(operators, plan.int8, constants)
 
 
 def _operator(node: onnx.NodeProto) -> Operator:

@@ -12,12 +12,12 @@ from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
 from edgekit.core.progress import Progress
 from edgekit.errors import UnsupportedError
-from edgekit.quantization.calibration import calibrate
+from edgekit.quantization.calibration import calibrate, united
 from edgekit.quantization.observed import Interval
 from edgekit.quantization.onnx_calibrate import onnx_outputs, onnx_stream
 from edgekit.quantization.onnx_graph import float_tensors, fold
 from edgekit.quantization.onnx_lstm import make_lstms_dynamic
-from edgekit.quantization.onnx_plan import candidates, make_plan
+from edgekit.quantization.onnx_plan import candidates, make_plan, meeting_same_weights
 from edgekit.quantization.onnx_trim import trim
 from edgekit.quantization.onnx_weights import store_in_int8
 from edgekit.quantization.plan import Plan
@@ -43,6 +43,7 @@ def run(request: QuantizeRequest, progress: Progress) -> QuantizationReport:
         ranges = calibrate(
             onnx_stream(model, _touched(model, plan), request, progress), settings.ranges
         )
+        ranges = united(ranges, meeting_same_weights(model, plan))
         found = _sensitivity(model, plan, request, ranges, progress)
         notes = found.notes(settings.min_sqnr_db)
         plan = make_plan(model, settings.keep_float, found.keep)

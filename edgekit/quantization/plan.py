@@ -71,6 +71,23 @@ class Plan:
         )
 
 
+def sharing_weights(
+    operators: Sequence[Operator], weighted: Collection[str], constants: Collection[str]
+) -> tuple[tuple[str, ...], ...]:
+    """Return the groups of tensors that meet the same weights, as the steps of a loop do.
+
+    With one range for all of a group, its operators also share one int8 bias and its scales,
+    which each would store for itself otherwise.
+    """
+    met: dict[str, dict[str, None]] = {}
+    for operator in operators:
+        if operator.name in weighted:
+            values = [name for name in operator.inputs if name not in constants]
+            for weight in {*operator.inputs} & {*constants}:
+                met.setdefault(weight, {}).update(dict.fromkeys(values))
+    return tuple(dict.fromkeys(tuple(values) for values in met.values() if len(values) > 1))
+
+
 def with_carriers(
     operators: Sequence[Operator], weighted: Collection[str], carriers: Collection[str]
 ) -> frozenset[str]:

@@ -12,6 +12,7 @@ from edgekit.quantization.plan import (
     PRODUCT,
     Operator,
     Plan,
+    sharing_weights,
     with_carriers,
 )
 from edgekit.runtimes.tflite_schema import operator_name, operator_type
@@ -113,6 +114,13 @@ def candidates(model: schema.ModelT, plan: Plan) -> tuple[str, ...]:
         for operator in operators_of(model, model.subgraphs[0])
         if operator.name in plan.int8 - feeding and operator.op_type in WEIGHTED
     )
+
+
+def meeting_same_weights(model: schema.ModelT, plan: Plan) -> tuple[tuple[str, ...], ...]:
+    """Return the groups of tensors that meet the same weights in int8 operators of `plan`."""
+    graph = model.subgraphs[0]
+    operators = [o for o in operators_of(model, graph) if o.op_type in WEIGHTED]
+    return sharing_weights(operators, plan.int8, _constants(model, graph))
 
 
 def feeding_loops(model: schema.ModelT) -> frozenset[str]:

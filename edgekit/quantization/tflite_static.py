@@ -17,7 +17,7 @@ from ai_edge_quantizer.recipe_manager import RecipeManager
 from edgekit.core.progress import Progress
 from edgekit.core.tensors import Array
 from edgekit.errors import UnsupportedError
-from edgekit.quantization.calibration import Stream, calibrate
+from edgekit.quantization.calibration import Stream, calibrate, united
 from edgekit.quantization.observed import Interval
 from edgekit.quantization.plan import BODY, HURTS, Operator, Plan
 from edgekit.quantization.report import QuantizationReport, QuantizeRequest
@@ -36,6 +36,7 @@ from edgekit.quantization.tflite_plan import (
     feeding_loops,
     is_stored,
     make_plan,
+    meeting_same_weights,
     operators_of,
     tensor_name,
 )
@@ -68,6 +69,7 @@ def run(request: QuantizeRequest, progress: Progress) -> QuantizationReport:
     content = to_bytes(model)
     wanted = _touched(model, plan)
     ranges = calibrate(_stream(content, wanted, request, progress), request.settings.ranges)
+    ranges = united(ranges, meeting_same_weights(model, plan))
     found = _sensitivity(model, plan, request, ranges, progress)
     plan = make_plan(model, request.settings.keep_float, found.keep)
     progress.update("write", 0, 0)

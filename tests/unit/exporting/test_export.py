@@ -63,6 +63,18 @@ def test_a_mismatch_names_the_output_and_how_far_it_is_off(
         export(model, samples, Format.ONNX, tmp_path / "model.onnx", exact)
 
 
+class Scales(nn.Module):
+    """Has twenty weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.layer(x)
+        return y
+
+
 class Insists(nn.Module):
     """Works on one sample only."""
 
@@ -94,6 +106,21 @@ def test_a_module_that_decides_by_values_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError, match="PyTorch cannot export the model to ONNX"):
         export(
             Model(Decides(), SIGNATURE, ()), samples, Format.ONNX, tmp_path / "m", ExportSettings()
+        )
+
+
+def test_a_file_that_its_runtime_refuses_is_the_converters_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise InputRefusedError("m: node 5 failed to prepare")
+
+    samples = save_samples(tmp_path / "samples", {"x": np.ones((1, 4), np.float32)})
+    monkeypatch.setattr("edgekit.exporting.export.open_session", refuse)
+
+    with pytest.raises(UnsupportedError, match=r"onnx: the converter wrote .* node 5 failed"):
+        export(
+            Model(Insists(), SIGNATURE, ()), samples, Format.ONNX, tmp_path / "m", ExportSettings()
         )
 
 
@@ -130,7 +157,7 @@ def test_a_model_too_large_for_one_file_is_refused(
 ) -> None:
     samples = save_samples(tmp_path / "samples", {"x": np.ones((4, 4), np.float32)})
     monkeypatch.setattr("edgekit.exporting.formats.onnx._LARGEST_BYTES", 10)
-    module = nn.Linear(4, 4)
+    module = Scales()
 
     with pytest.raises(UnsupportedError, match="the weights take 80 bytes"):
         export(Model(module, SIGNATURE, ()), samples, Format.ONNX, tmp_path / "m", ExportSettings())

@@ -10,9 +10,15 @@ from torch import Tensor, nn
 from edgekit.core.artifact import Format
 from edgekit.core.model import Model
 from edgekit.core.samples import save_samples
+from edgekit.errors import UnsupportedError
 from edgekit.exporting.export import export
 from edgekit.exporting.onnx_rnn import OnnxRnn
-from edgekit.exporting.recurrent import Recurrent, State, with_layers_replaced
+from edgekit.exporting.recurrent import (
+    Recurrent,
+    State,
+    refusing_packed_sequences,
+    with_layers_replaced,
+)
 from edgekit.exporting.settings import ExportSettings
 from edgekit.loading.factory import find_signature
 
@@ -68,11 +74,31 @@ def test_layers_are_stacked_as_pytorch_stacks_them(
     torch.testing.assert_close(found_end, wanted_end)
 
 
-def test_packed_sequences_are_refused_with_the_way_out() -> None:
-    packed = nn.utils.rnn.pack_sequence([torch.ones(3, 4)])
+class Packs(nn.Module):
+    """Hands a recurrent layer packed sequences."""
 
-    with pytest.raises(TypeError, match="pad the sequences instead"):
-        Stacked(nn.GRU(4, 6))(packed)
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru = nn.GRU(4, 6, batch_first=True)
+
+    def forward(self, steps: Tensor) -> Tensor:
+        lengths = torch.full((len(steps),), steps.shape[1])
+        packed = nn.utils.rnn.pack_padded_sequence(steps, lengths, batch_first=True)
+        state: Tensor = self.gru(packed)[1]
+        return state[0]
+
+
+def test_packed_sequences_are_refused_with_the_way_out() -> None:
+    module = Packs()
+
+    with (
+        pytest.raises(UnsupportedError, match="'gru' reads packed sequences") as caught,
+        refusing_packed_sequences(module),
+    ):
+        module(torch.ones(2, 3, 4))
+
+    assert "steps[torch.arange(len(steps)), lengths - 1]" in caught.value.hint
+    assert module(torch.ones(2, 3, 4)).shape == (2, 6)
 
 
 def test_replacing_layers_leaves_the_module_alone() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from edgekit.core.tensors import Array
 from edgekit.errors import InputRefusedError
-from edgekit.quantization.calibration import calibrate
+from edgekit.quantization.calibration import calibrate, united
 from edgekit.quantization.observed import Interval
 from edgekit.quantization.ranges.min_max import MinMax
 from edgekit.quantization.ranges.percentile import Percentile
@@ -56,3 +56,11 @@ def test_nan_is_refused_by_the_tensor_it_is_in() -> None:
 
     with pytest.raises(InputRefusedError, match="NaN in 'logits'"):
         calibrate(stream, MinMax())
+
+
+def test_a_group_gets_the_range_that_holds_all_of_it() -> None:
+    ranges = {"a": Interval(0, 1), "b": Interval(-2, 0.5), "c": Interval(0, 9)}
+
+    shared = united(ranges, [("a", "b", "never seen")])
+
+    assert shared == {"a": Interval(-2, 1), "b": Interval(-2, 1), "c": Interval(0, 9)}

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -440,3 +441,29 @@ def test_tflite_without_its_quantizer_names_the_extra(
         quantize(artifact, mlp.samples, QuantizeSettings(), tmp_path / "out")
 
     assert caught.value.hint == "pip install 'edgekit[tflite]'"
+
+
+def unrolled(steps: int) -> onnx.ModelProto:
+    """A state that goes through the same weights again and again."""
+    values = ["x", *(f"h{i}" for i in range(1, steps)), "y"]
+    nodes = [
+        helper.make_node("Gemm", [a, "w", "b"], [b], name=f"step{i}")
+        for i, (a, b) in enumerate(pairwise(values))
+    ]
+    stored = {"w": 0.4 * weights(16, 16), "b": weights(16, seed=1)}
+    return graph_model(
+        nodes,
+        [tensor("x", ["batch", 16])],
+        [tensor("y", ["batch", 16])],
+        [numpy_helper.from_array(value, name) for name, value in stored.items()],
+    )
+
+
+def test_steps_that_share_weights_store_one_int8_bias(tmp_path: Path) -> None:
+    samples = np.random.default_rng(0).standard_normal((16, 16)).astype(np.float32)
+
+    made = quantized(tmp_path, Format.ONNX, unrolled(4), x=samples)
+
+    biases = [i for i in onnx.load(made.path).graph.initializer if i.data_type == TensorProto.INT32]
+    assert len(biases) == 1
+    assert sqnr_db(made) > 25

@@ -1,4 +1,11 @@
-from edgekit.quantization.plan import ASKED, BODY, Operator, Plan, with_carriers
+from edgekit.quantization.plan import (
+    ASKED,
+    BODY,
+    Operator,
+    Plan,
+    sharing_weights,
+    with_carriers,
+)
 from edgekit.quantization.report import FloatOperators
 
 
@@ -56,3 +63,12 @@ def test_what_is_left_is_counted_by_type_and_reason() -> None:
     )
     assert plan.may_store("a")
     assert not plan.may_store("c")
+
+
+def test_what_meets_the_same_weights_is_found() -> None:
+    steps = [Operator(f"g{i}", "gemm", (f"h{i}", "w", "b"), (f"h{i + 1}",)) for i in range(3)]
+    head = Operator("head", "gemm", ("h3", "v"), ("out",))
+
+    groups = sharing_weights([*steps, head], {"g0", "g1", "head"}, {"w", "b", "v"})
+
+    assert groups == (("h0", "h1"),)
