@@ -29,6 +29,7 @@ from edgekit.quantization.sensitivity import (
 )
 from edgekit.quantization.tflite_biases import flatten_biases
 from edgekit.quantization.tflite_constants import readers_of_constants, store_constants
+from edgekit.quantization.tflite_equalize import equalize_channels
 from edgekit.quantization.tflite_plan import (
     EMBEDDING,
     STORABLE,
@@ -57,8 +58,9 @@ def run(request: QuantizeRequest, progress: Progress) -> QuantizationReport:
         # The interpreter verifies the file; only then is it safe to walk by hand.
         Interpreter(model_path=str(request.artifact.path), num_threads=1)
     model = flatbuffer_utils.read_model_from_bytearray(request.artifact.path.read_bytes())
-    shorten_names(model)
     flatten_biases(model)
+    equalize_channels(model)
+    shorten_names(model)
     plan = make_plan(model, request.settings.keep_float)
     in_bodies = {name for name, (_, reason) in plan.reasons.items() if reason == BODY}
     if not plan.int8 and not in_bodies:

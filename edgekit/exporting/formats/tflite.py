@@ -15,6 +15,7 @@ from edgekit.core.tensors import DType, Signature
 from edgekit.errors import UnsupportedError
 from edgekit.exporting.positional import Positional
 from edgekit.exporting.recurrent import with_layers_replaced
+from edgekit.exporting.tflite_affine import merge_affine
 from edgekit.exporting.tflite_loops import write_loops
 from edgekit.exporting.tflite_norms import merge_norms
 from edgekit.exporting.tflite_recurrent import Cell, marked
@@ -62,6 +63,7 @@ class Tflite:
                 ) from error
             model = flatbuffer_utils.read_model_from_bytearray(written.read_bytes())
         merge_norms(model)
+        merge_affine(model)
         _rename(model, signature)
         write_loops(model, cells)
         out.write_bytes(to_bytes(model))
