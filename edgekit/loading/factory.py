@@ -13,10 +13,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor, nn
 
-from edgekit.core.model import Model, run_module
+from edgekit.core.model import Change, Model, run_module
 from edgekit.core.samples import Samples
 from edgekit.core.tensors import Array, DType, Signature, TensorSpec
 from edgekit.errors import InputRefusedError, UnsupportedError, UsageError
+from edgekit.loading.plain_weights import make_weights_plain
 from edgekit.loading.source import ModelSource
 from edgekit.loading.user_code import calling_user_code, load_function
 
@@ -53,7 +54,10 @@ def build_model(source: ModelSource, samples: Samples) -> Model:
     module = build_module(source)
     if source.weights is not None:
         _load_weights(module, source.weights)
-    return Model(module, find_signature(module, samples), history=())
+    plain = make_weights_plain(module)
+    summary = f"weights that were computed in every call are plain now: {', '.join(plain)}"
+    history = (Change("model", summary),) if plain else ()
+    return Model(module, find_signature(module, samples), history)
 
 
 def build_module(source: ModelSource) -> nn.Module:

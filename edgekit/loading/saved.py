@@ -23,6 +23,7 @@ from edgekit.core.workspace import replacing, storage, write_atomic
 from edgekit.errors import InputRefusedError, UnsupportedError
 from edgekit.loading.factory import build_module
 from edgekit.loading.onnx_importer import import_onnx
+from edgekit.loading.plain_weights import make_weights_plain
 from edgekit.loading.source import SOURCE_FILE, ModelSource, OnnxSource, Source
 
 MODEL_FILE = "model.json"
@@ -111,7 +112,9 @@ def load_model(saved: SavedModel) -> Model:
 def _build(source: Source) -> nn.Module:
     match source:
         case ModelSource():
-            return build_module(source)
+            module = build_module(source)
+            make_weights_plain(module)
+            return module
         case OnnxSource(file=file):
             if not file.is_file() or file_sha256(file) != source.sha256:
                 raise InputRefusedError(
