@@ -64,6 +64,9 @@ _WITHOUT_ARITHMETIC = _MOVERS | {
     "SQUEEZE",
     "WHILE",
 }
+_SHORT_ROW = 16
+"""Weights up to which a channel is too short for scales of its own: they take 8 bytes."""
+
 _OTHER = "in int8 it costs accuracy or has no kernel, and it holds no weights"
 
 
@@ -137,6 +140,20 @@ def feeding_loops(model: schema.ModelT) -> frozenset[str]:
         operator.name
         for operator in operators
         if operator.op_type == "FULLY_CONNECTED" and read & set(operator.outputs)
+    )
+
+
+def narrow_layers(model: schema.ModelT) -> frozenset[str]:
+    """Return the names of the FULLY_CONNECTED of the main graph with few weights a channel.
+
+    A scale for each channel, of the weights and of the bias, is as large as they are.
+    """
+    graph = model.subgraphs[0]
+    return frozenset(
+        operator_name(graph, operator)
+        for operator in graph.operators
+        if operator_type(model, operator) == "FULLY_CONNECTED"
+        and graph.tensors[operator.inputs[1]].shape[-1] < _SHORT_ROW
     )
 
 

@@ -38,6 +38,7 @@ from edgekit.quantization.tflite_plan import (
     is_stored,
     make_plan,
     meeting_same_weights,
+    narrow_layers,
     operators_of,
     tensor_name,
 )
@@ -211,10 +212,15 @@ def _recipe(model: schema.ModelT, plan: Plan, request: QuantizeRequest) -> Recip
     main = [o for o in operators_of(model, model.subgraphs[0]) if o.name in plan.int8]
     feeding = feeding_loops(model)
     static = [o for o in main if o.op_type != EMBEDDING and o.name not in feeding]
-    if static:
-        recipe.add_static_config(
-            _pattern(static), TFLOperationName.ALL_SUPPORTED, 8, 8, granularity
-        )
+    narrow = narrow_layers(model)
+    for operators, scales in (
+        ([o for o in static if o.name not in narrow], granularity),
+        ([o for o in static if o.name in narrow], QuantGranularity.TENSORWISE),
+    ):
+        if operators:
+            recipe.add_static_config(
+                _pattern(operators), TFLOperationName.ALL_SUPPORTED, 8, 8, scales
+            )
     # An output goes by the name of the operator that writes it; both ends stay float.
     for end in (TFLOperationName.INPUT, TFLOperationName.OUTPUT):
         recipe.add_quantization_config(".*", end, None, AlgorithmName.NO_QUANTIZE)

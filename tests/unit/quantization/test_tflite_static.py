@@ -15,6 +15,7 @@ from edgekit.loading.artifact import open_artifact
 from edgekit.quantization.settings import RANGES, QuantizeSettings
 from edgekit.quantization.tflite_biases import flatten_biases
 
+FULLY_CONNECTED = schema.BuiltinOperator.FULLY_CONNECTED
 X = np.random.default_rng(0).standard_normal((40, 32)).astype(np.float32)
 
 
@@ -93,6 +94,28 @@ def test_constants_of_float_operators_are_int8_unless_asked(
     types = {bytes(tensor.name): tensor.type for tensor in model.subgraphs[0].tensors}
     assert types[b"table"] == table
     assert sqnr_db(made) > 35  # one layer and one constant, rounded
+
+
+def test_short_rows_of_weights_share_one_scale(tmp_path: Path) -> None:
+    net = Builder()
+    x = net.tensor("x", [1, 4])
+    inner = net.tensor("inner", [1, 64])
+    y = net.tensor("y", [1, 8])
+    rng = np.random.default_rng(1)
+    short = net.tensor("short", [64, 4], value=rng.standard_normal((64, 4)).astype(np.float32))
+    long = net.tensor("long", [8, 64], value=rng.standard_normal((8, 64)).astype(np.float32))
+    options = (schema.BuiltinOptions.FullyConnectedOptions, schema.FullyConnectedOptionsT())
+    net.operator(FULLY_CONNECTED, [x, short, -1], [inner], options=options)
+    net.operator(FULLY_CONNECTED, [inner, long, -1], [y], options=options)
+
+    content = net.build([x], [y], names=(["x"], ["y"]))
+    made = quantized(tmp_path, Format.TFLITE, content, x=X[:, :4])
+
+    model = flatbuffer_utils.read_model_from_bytearray(made.path.read_bytes())
+    scales = {bytes(t.name): t.quantization for t in model.subgraphs[0].tensors}
+    assert len(scales[b"short"].scale) == 1
+    assert len(scales[b"long"].scale) == 8
+    assert sqnr_db(made) > 30  # 8 bits, less what two layers of rounding cost
 
 
 def test_nothing_is_tried_when_nothing_is_asked_for(tmp_path: Path) -> None:
