@@ -15,7 +15,7 @@ from edgekit.core.tensors import Array
 from edgekit.errors import InputRefusedError
 from edgekit.runtimes.execute import execute
 from edgekit.units import parse_points
-from edgekit.verification.metric import Metric
+from edgekit.verification.metric import Metric, refuse_unfit_labels
 from edgekit.verification.settings import VerifySettings
 from edgekit.verification.verify import verify
 
@@ -36,12 +36,16 @@ class Judge:
         if self.text:
             self._limit()
 
-    def refuse_unlabelled(self, test: Samples, archive: Path | None) -> None:
-        """Refuse samples that a limit cannot be checked on.
+    def refuse_unfit(self, test: Samples, archive: Path | None, model: Artifact) -> None:
+        """Refuse samples that nothing can be judged by, before any work is done.
 
         Raises:
-            InputRefusedError: There is a limit, and they carry no labels.
+            InputRefusedError: There is a limit and they carry no labels, or labels that the
+                metric cannot hold against the outputs of `model`.
         """
+        outputs = model.signature.outputs
+        if archive is not None and test.has_labels and outputs:
+            refuse_unfit_labels(self.metric, test.labels(), outputs[0])
         if self.text and not test.has_labels:
             raise InputRefusedError(
                 f"{archive} has no labels, and --max-loss needs them",
@@ -111,7 +115,11 @@ def fidelity_rows(fidelity: Fidelity) -> list[list[str]]:
     """Return the lines that tell of a comparison, as columns."""
 
     def figure(value: float | Unavailable, unit: str) -> str:
-        return value.reason if isinstance(value, Unavailable) else f"{value:.2f} {unit}".strip()
+        return (
+            f"unknown, {value.reason}"
+            if isinstance(value, Unavailable)
+            else f"{value:.2f} {unit}".strip()
+        )
 
     return [
         ["loss", f"{figure(fidelity.loss, fidelity.unit)} ({fidelity.metric})"],

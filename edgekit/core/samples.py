@@ -8,13 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from edgekit.core.tensors import Array, TensorSpec
+from edgekit.core.tensors import Array, DType, TensorSpec
 from edgekit.errors import InputRefusedError
 
 LABELS = "labels"
 """The reserved name under which labels are stored beside the inputs."""
 
 _MANIFEST = "samples.json"
+
+_ELEMENTS = {dtype.value for dtype in DType}
 
 
 @dataclass(frozen=True)
@@ -110,16 +112,16 @@ def save_samples(
     """Write arrays (shape `[samples, ...]` each) into `directory` and return them as `Samples`.
 
     Raises:
-        InputRefusedError: No input or no row, lengths differ, a name is reserved, an array
-            holds Python objects, or a float input holds NaN or infinity.
+        InputRefusedError: No input or no row, lengths differ, a name is reserved, an input is
+            of no type that models take, or a float input holds NaN or infinity.
     """
-    arrays = dict(inputs)
+    arrays = {name: _native(array) for name, array in inputs.items()}
     if LABELS in arrays:
         raise InputRefusedError(
             f"an input cannot be called '{LABELS}'", hint="pass labels on their own"
         )
     if labels is not None:
-        arrays[LABELS] = labels
+        arrays[LABELS] = _native(labels)
     _refuse_unusable(arrays, inputs)
     directory.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()
@@ -188,6 +190,11 @@ def _open(directory: Path, name: str) -> Array:
     return array
 
 
+def _native(array: Array) -> Array:
+    """Return the array in this machine's byte order; files and other machines have the other."""
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
 def _refuse_unusable(arrays: Mapping[str, Array], inputs: Mapping[str, Array]) -> None:
     if not inputs:
         raise InputRefusedError("there is no input array", hint="name one array per model input")
@@ -197,11 +204,13 @@ def _refuse_unusable(arrays: Mapping[str, Array], inputs: Mapping[str, Array]) -
         problems.append(f"lengths differ: {lengths}")
     for name, array in arrays.items():
         if array.dtype.hasobject:
-            problems.append(f"'{name}' holds Python objects")
+            problems.append(f"'{name}' holds Python objects, as rows of different lengths do")
+        elif name in inputs and array.dtype.name not in _ELEMENTS:
+            problems.append(f"'{name}' is {array.dtype}, which no model takes")
         elif array.dtype.kind == "f" and name in inputs and not np.isfinite(array).all():
             problems.append(f"'{name}' holds NaN or infinity")
     if problems:
         raise InputRefusedError(
             "the samples cannot be used: " + "; ".join(problems),
-            hint="pass numeric arrays of one length, one row a sample",
+            hint="pass numeric arrays of one length, one row a sample; pad rows to one size",
         )

@@ -1,28 +1,25 @@
-"""Calls a recipe's factory, puts weights into the module, and finds its signature."""
+"""Calls a recipe's factory, and puts weights into the module that comes back."""
 
 import inspect
-import json
 import pickle
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
 
-from edgekit.core.model import Change, Model, run_module
+from edgekit.core.model import Change, Model
 from edgekit.core.samples import Samples
-from edgekit.core.tensors import Array, DType, Signature, TensorSpec
 from edgekit.errors import InputRefusedError, UnsupportedError, UsageError
 from edgekit.loading.plain_weights import make_weights_plain
 from edgekit.loading.source import ModelSource
+from edgekit.loading.trial import find_signature
 from edgekit.loading.user_code import calling_user_code, load_function
-
-BATCH = "batch"
-"""The name of the axis that counts rows."""
+from edgekit.runtimes.feed import batch_of
 
 _SHOWN = 8
 _DAMAGED = (
@@ -49,24 +46,32 @@ def build_model(source: ModelSource, samples: Samples) -> Model:
         UsageError: The factory fails or returns no module, or the module cannot be run on
             the samples.
         InputRefusedError: The weights are a pickle, damaged, or not those of this module.
-        UnsupportedError: The module returns something else than tensors with a row a sample.
+        UnsupportedError: The module does not compute in float32, returns something else than
+            tensors with a row a sample, or does not repeat itself.
     """
     module = build_module(source)
     if source.weights is not None:
         _load_weights(module, source.weights)
     plain = make_weights_plain(module)
-    summary = f"weights that were computed in every call are plain now: {', '.join(plain)}"
-    history = (Change("model", summary),) if plain else ()
-    return Model(module, find_signature(module, samples), history)
+    signature = find_signature(module, samples)
+    history = []
+    if plain:
+        summary = f"weights that were computed in every call are plain now: {', '.join(plain)}"
+        history.append(Change("model", summary))
+    if batch_of(signature) is not None:
+        history.append(Change("model", "it takes one sample at a time, and fails on two"))
+    return Model(module, signature, tuple(history))
 
 
 def build_module(source: ModelSource) -> nn.Module:
     """Return the factory's module in eval mode, without the source's weights.
 
     Raises:
-        UsageError: The factory fails, or returns no module.
+        UsageError: The factory fails, or returns no module with weights on the CPU.
+        UnsupportedError: The module's weights are not float32.
     """
     factory = load_function(source.factory, source.code_directory)
+    _refuse_other_options(factory, source)
     with torch.random.fork_rng(devices=[]), calling_user_code(f"'{source.factory}'"):
         torch.manual_seed(0)
         module = factory(**source.options)
@@ -75,26 +80,70 @@ def build_module(source: ModelSource) -> nn.Module:
             f"'{source.factory}' returned {type(module).__name__}, not a torch.nn.Module",
             hint="return the module itself, not its class and not its weights",
         )
-    return module.eval()
+    # Some modules bring an `eval` of their own that forgets to return them.
+    module.eval()
+    _refuse_unusable(module, source.factory)
+    return module
 
 
-def find_signature(module: nn.Module, samples: Samples) -> Signature:
-    """Return what `module` takes and gives, found by running it on 2 and on 3 samples.
+def _refuse_other_options(factory: Callable[..., object], source: ModelSource) -> None:
+    try:
+        inspect.signature(factory).bind(**source.options)
+    except TypeError as error:
+        given = ", ".join(source.options) or "none"
+        raise UsageError(
+            f"'{source.factory}' cannot be called with the recipe's options ({given}): {error}",
+            hint="model.options holds the arguments of the factory",
+        ) from error
+    except ValueError:
+        # What is written in C may not say what it takes; the call will.
+        return
+
+
+def _refuse_unusable(module: nn.Module, factory: str) -> None:
+    """Refuse modules that run, if at all, only where they were made, or not in float32.
 
     Raises:
-        UsageError: The samples' names are not those of `forward`, or it fails on them.
-        UnsupportedError: It returns something else than tensors with a row a sample.
+        UsageError: The module is TorchScript, lazy, or not on the CPU.
+        UnsupportedError: Its weights are of another type than float32.
     """
-    names = _input_names(module, samples)
-    shown = samples.inputs(0, 3)
-    of_two = _outputs(module, {name: _rows(shown[name], 2) for name in names})
-    of_three = _outputs(module, {name: _rows(shown[name], 3) for name in names})
-    inputs = tuple(
-        TensorSpec(name, DType(shown[name].dtype.name), (BATCH, *shown[name].shape[1:]))
-        for name in names
-    )
-    outputs = tuple(_output_spec(name, of_two[name], of_three[name]) for name in of_two)
-    return Signature(inputs, outputs)
+    if isinstance(module, torch.jit.ScriptModule):
+        raise UsageError(
+            f"'{factory}' returned a TorchScript module, whose code cannot be exported again",
+            hint="return the Python module that it was made from",
+        )
+    parameters = dict(module.named_parameters())
+    lazy = [n for n, value in parameters.items() if isinstance(value, UninitializedParameter)]
+    if lazy:
+        raise UsageError(
+            f"'{factory}' returned a module whose sizes are not known yet: {_some(lazy)}",
+            hint="call the module on an example in the factory, before it is returned",
+        )
+    away = {value.device.type for value in parameters.values()} - {"cpu"}
+    if away:
+        raise UsageError(
+            f"'{factory}' returned a module on the device '{away.pop()}'",
+            hint="build it on the CPU, with weights: edgekit runs there alone",
+        )
+    wide = {str(value.dtype) for value in parameters.values() if value.is_floating_point()}
+    if wide - {"torch.float32"}:
+        found = ", ".join(sorted(wide)).replace("torch.", "")
+        raise UnsupportedError(
+            f"'{factory}' returned a module with weights in {found}; edgekit takes float32",
+            hint="return module.float(), and give it float32 data",
+        )
+    packed = [name for name, value in module.state_dict().items() if not isinstance(value, Tensor)]
+    if packed:
+        raise UnsupportedError(
+            f"'{factory}' returned a module with other state than tensors ({_some(packed)}); "
+            "it may be quantized already",
+            hint="return the float module that it was made from",
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(f"'{name}'" for name in names[:_SHOWN]) + more
 
 
 def _load_weights(module: nn.Module, path: Path) -> None:
@@ -153,52 +202,3 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
             hint="save weights alone: torch.save(model.state_dict(), ...)",
         )
     return {str(name): value for name, value in state.items()}
-
-
-def _input_names(module: nn.Module, samples: Samples) -> tuple[str, ...]:
-    """Return the samples' names in the order in which `forward` takes them.
-
-    Raises:
-        UsageError: They are not the names that it takes.
-    """
-    parameters = inspect.signature(module.forward).parameters
-    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters.values()):
-        return samples.names
-    required = [
-        name for name, value in parameters.items() if value.default is inspect.Parameter.empty
-    ]
-    missing = [name for name in required if name not in samples.names]
-    unknown = [name for name in samples.names if name not in parameters]
-    if missing or unknown:
-        raise UsageError(
-            f"the data has inputs named {', '.join(samples.names)}, and the model's forward "
-            f"takes {', '.join(parameters)}",
-            hint="name the inputs of every split after the parameters of forward",
-        )
-    return tuple(name for name in parameters if name in samples.names)
-
-
-def _rows(array: Array, count: int) -> Tensor:
-    return torch.from_numpy(array[np.arange(count) % len(array)])
-
-
-def _outputs(module: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    shapes = json.dumps({name: list(value.shape) for name, value in inputs.items()})
-    with torch.no_grad(), calling_user_code(f"the model, run on inputs of shape {shapes},"):
-        return run_module(module, inputs)
-
-
-def _output_spec(name: str, of_two: object, of_three: object) -> TensorSpec:
-    if not isinstance(of_two, Tensor) or not isinstance(of_three, Tensor):
-        raise UnsupportedError(
-            f"the model's output '{name}' is a {type(of_two).__name__}, not a tensor",
-            hint="return a tensor, a tuple of tensors, or a dictionary of tensors",
-        )
-    sizes = tuple(of_two.shape)
-    if sizes[:1] != (2,) or tuple(of_three.shape) != (3, *sizes[1:]):
-        raise UnsupportedError(
-            f"the model's output '{name}' has shape {list(sizes)} for 2 samples and "
-            f"{list(of_three.shape)} for 3; edgekit needs one row a sample, alike in the rest",
-            hint="put the batch first, and do not mix samples in one row",
-        )
-    return TensorSpec(name, DType(str(of_two.dtype).removeprefix("torch.")), (BATCH, *sizes[1:]))

@@ -169,7 +169,7 @@ def _size_changes(fresh: nn.Module, module: nn.Module, source: str) -> dict[str,
         raise UnsupportedError(
             f"the model holds other modules than {source} builds, and only changed sizes "
             "can be saved",
-            hint="build every module in the factory, not while training",
+            hint="build every module in the factory, not while it runs or is trained",
         )
     changes = {}
     for path, changed in after.items():

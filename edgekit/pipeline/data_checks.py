@@ -4,13 +4,14 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from edgekit.config.recipe import Recipe
 from edgekit.core.data import SplitName
 from edgekit.core.results import Unavailable
 from edgekit.core.samples import Samples
 from edgekit.core.tensors import Array, Signature
 from edgekit.errors import InputRefusedError
 from edgekit.runtimes.feed import match_names
-from edgekit.verification.metric import Metric, metric_name
+from edgekit.verification.metric import Metric, metric_name, refuse_unfit_labels
 
 Splits = Mapping[SplitName, Samples]
 
@@ -63,7 +64,44 @@ def refuse_other_labels(splits: Splits, metric: Metric) -> None:
     if kind.kind not in "iub":
         raise InputRefusedError(
             f"the test labels are {kind}, and {metric_name(metric)} takes class numbers",
-            hint="store whole numbers, or choose a metric for values: verify: {metric: mse}",
+            hint="store whole numbers (labels.argmax(1) of one-hot rows), or choose a metric for "
+            "values: verify: {metric: mse}",
+        )
+
+
+def refuse_unfit_test_labels(splits: Splits, metric: Metric, signature: Signature) -> None:
+    """Refuse test labels that the metric cannot hold against what the model gives.
+
+    Raises:
+        InputRefusedError: Their shape differs, or they are classes that the model does not have.
+    """
+    test = splits.get(SplitName.TEST)
+    if test is not None and test.has_labels and signature.outputs:
+        refuse_unfit_labels(metric, test.labels(), signature.outputs[0])
+
+
+def refuse_missing_splits(splits: Splits, recipe: Recipe) -> None:
+    """Refuse data without a split that a step of the recipe needs; all of them at once.
+
+    Raises:
+        InputRefusedError: A split is missing.
+    """
+    quantizes = recipe.quantize is not None and not recipe.quantize.random_calibration
+    needs = {
+        "training": (recipe.train is not None, SplitName.TRAIN),
+        "pruning": (recipe.prune is not None, SplitName.CALIBRATION),
+        "fine-tuning": (recipe.finetune is not None, SplitName.TRAIN),
+        "quantization": (quantizes, SplitName.CALIBRATION),
+    }
+    missing = [
+        f"{step} needs the split '{split.value}'"
+        for step, (is_done, split) in needs.items()
+        if is_done and split not in splits
+    ]
+    if missing:
+        raise InputRefusedError(
+            f"{'; '.join(missing)}; the data has: {', '.join(name.value for name in splits)}",
+            hint="let the data provide it, or leave the step out of the recipe",
         )
 
 
@@ -80,6 +118,17 @@ def scale_notes(splits: Splits) -> Iterator[str]:
                     f"'{key}' reaches {found:g} in the split '{name.value}' and {known:g} in "
                     f"'{first[0].value}'; are both scaled alike?"
                 )
+
+
+def sameness_notes(splits: Splits) -> Iterator[str]:
+    """Yield a sentence for every input that is one value throughout the calibration samples."""
+    samples = splits.get(SplitName.CALIBRATION)
+    for name, array in samples.inputs(0, _LOOKED_AT).items() if samples else ():
+        if array.size > 1 and (array == array.flat[0]).all():
+            yield (
+                f"every value of '{name}' in 'calibration' is {array.flat[0]:g}: ranges that "
+                "int8 gets from it hold for nothing else"
+            )
 
 
 def _unlike_inputs(splits: Splits) -> Iterator[str]:

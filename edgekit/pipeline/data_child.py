@@ -1,6 +1,9 @@
 """Calls a recipe's data function; runs in a child, because the function is the user's."""
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
+
+import numpy as np
 
 from edgekit.core.data import DataContext, Split, SplitName
 from edgekit.core.progress import Progress
@@ -28,8 +31,10 @@ def load_data(request: LoadDataRequest, progress: Progress) -> LoadDataResponse:
 
 def _call(source: DataSource) -> Mapping[str, Split]:
     context = DataContext(source.code_directory, source.packages)
+    function = load_function(source.function, source.code_directory)
+    _refuse_other_arguments(function, source.function)
     with calling_user_code(f"the data function '{source.function}'"):
-        found = load_function(source.function, source.code_directory)(context)
+        found = function(context)
     known = [name.value for name in SplitName]
     if not isinstance(found, Mapping) or not found:
         raise UsageError(
@@ -50,4 +55,42 @@ def _call(source: DataSource) -> Mapping[str, Split]:
                 f"as its split '{name}'",
                 hint="return edgekit.core.data.Split(inputs, labels)",
             )
+        _refuse_other_arrays(source.function, name, split)
     return found
+
+
+def _refuse_other_arguments(function: Callable[..., object], name: str) -> None:
+    try:
+        inspect.signature(function).bind(None)
+    except TypeError as error:
+        raise UsageError(
+            f"the data function '{name}' cannot be called with one argument: {error}",
+            hint="it takes an edgekit.core.data.DataContext: def load(context): ...",
+        ) from error
+
+
+def _refuse_other_arrays(function: str, name: str, split: Split) -> None:
+    """Refuse what only looks like arrays: lists, tensors, tables.
+
+    Raises:
+        UsageError: Inputs are no dictionary of numpy arrays, or labels no numpy array.
+    """
+    if not isinstance(split.inputs, Mapping):
+        raise UsageError(
+            f"the inputs of the split '{name}' of '{function}' are {type(split.inputs).__name__}, "
+            "expected a dictionary of arrays",
+            hint="name each array after the argument of forward that takes it: Split({'x': array})",
+        )
+    given: dict[str, object] = {f"input '{key}'": array for key, array in split.inputs.items()}
+    given |= {} if split.labels is None else {"labels": split.labels}
+    wrong = [
+        f"{what} is {type(array).__name__}"
+        for what, array in given.items()
+        if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray)
+    ]
+    if wrong:
+        raise UsageError(
+            f"the split '{name}' of '{function}' holds other things than numpy arrays: "
+            + "; ".join(wrong),
+            hint="convert them: numpy.asarray(values, dtype=numpy.float32), or tensor.numpy()",
+        )

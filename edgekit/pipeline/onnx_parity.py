@@ -61,9 +61,9 @@ def refuse_fixed_batch(model: Model, samples: Samples, rows: int) -> None:
     try:
         with torch.no_grad():
             run_module(model.module, some)
-    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+    except (RuntimeError, ValueError, IndexError, TypeError, AssertionError) as error:
         raise UnsupportedError(
-            f"the model's file fixes its batch at {batch}, and on {rows} samples it fails: "
-            f"{str(error).splitlines()[0]}",
-            hint=f"export it again with a dynamic batch, or train with batch_size: {batch}",
+            f"the model's batch is {batch}, and on {rows} samples it fails: "
+            f"{next(iter(str(error).splitlines()), type(error).__name__)}",
+            hint=f"make its batch dynamic, or train with batch_size: {batch}",
         ) from error

@@ -90,7 +90,8 @@ def run_recipe(recipe: Recipe, options: RunOptions, progress: Progress) -> RunRe
         export_all(run, shrink(run, splits), splits)
     elif isinstance(recipe.model, FileModel):
         add_files(run, steps.take_in(run.bench, recipe.model.file), None, splits)
-    run.lines[0] = run.lines[0].noting(data_checks.scale_notes(splits))
+    notes = (*data_checks.scale_notes(splits), *data_checks.sameness_notes(splits))
+    run.lines[0] = run.lines[0].noting(notes)
     rows = compare(run, splits)
     record = RunRecord(
         schema_version=SCHEMA_VERSION,
@@ -114,12 +115,17 @@ def refuse_wrong_data(recipe: Recipe, splits: Splits) -> None:
     """Refuse data that a later step would fail on, before any work is done.
 
     Raises:
-        InputRefusedError: The splits differ, or do not fit the model's file or the metric.
+        InputRefusedError: The splits differ, one is missing, or they do not fit the model's
+            file or the metric.
     """
+    metric = (recipe.verify or VerifySettings()).metric
     data_checks.refuse_unlike_splits(splits)
+    data_checks.refuse_missing_splits(splits, recipe)
+    data_checks.refuse_other_labels(splits, metric)
     if isinstance(recipe.model, FileModel):
-        data_checks.refuse_misfits(splits, open_artifact(recipe.model.file).signature)
-    data_checks.refuse_other_labels(splits, (recipe.verify or VerifySettings()).metric)
+        signature = open_artifact(recipe.model.file).signature
+        data_checks.refuse_misfits(splits, signature)
+        data_checks.refuse_unfit_test_labels(splits, metric, signature)
 
 
 def shrink(run: Run, splits: Splits) -> Line:
@@ -129,6 +135,8 @@ def shrink(run: Run, splits: Splits) -> Line:
         came_from = Row.SOURCE
         run.lines.append(Line(came_from, open_artifact(recipe.model.file), None))
     whole, source = steps.build(run.bench, recipe, splits)
+    metric = (recipe.verify or VerifySettings()).metric
+    data_checks.refuse_unfit_test_labels(splits, metric, whole.signature)
     run.lines.append(Line(Row.PYTORCH, whole, came_from))
     if recipe.prune is None:
         return run.lines[-1]

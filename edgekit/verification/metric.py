@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from edgekit.core.registry import Registry
 from edgekit.core.results import Unavailable
-from edgekit.core.tensors import Array, IntArray
+from edgekit.core.tensors import Array, IntArray, TensorSpec
 from edgekit.errors import InputRefusedError
 
 Float64Array = npt.NDArray[np.float64]
@@ -99,6 +99,8 @@ def class_decisions(output: Array) -> IntArray | Unavailable:
 def class_labels(labels: Array, decided: tuple[int, ...]) -> IntArray:
     """Return labels `[rows, ...]` as class numbers of the shape `decided`.
 
+    Whether the model has such classes is for `refuse_unknown_classes` to say.
+
     Raises:
         InputRefusedError: They are no whole numbers, or of another shape.
     """
@@ -114,9 +116,53 @@ def class_labels(labels: Array, decided: tuple[int, ...]) -> IntArray:
         raise InputRefusedError(
             f"the labels have shape {list(labels.shape[1:])} per sample, "
             f"the model decides {list(decided[1:])}",
-            hint="store one class number for each decision of the model",
+            hint="store one class number for each decision of the model, such as "
+            "labels.argmax(1) of one-hot rows",
         )
     return numbers
+
+
+def refuse_unknown_classes(labels: IntArray, output: Array, *, lowest: int | None = None) -> None:
+    """Refuse class numbers, of any shape, that scores `output` can never decide for.
+
+    Args:
+        labels: Class numbers.
+        output: Scores, of which the class axis alone counts.
+        lowest: The first class; without, labels below zero stand for none.
+
+    Raises:
+        InputRefusedError: A label is none of the classes.
+    """
+    if lowest is not None and int(labels.min(initial=lowest)) < lowest:
+        raise InputRefusedError(
+            f"there is a label {int(labels.min())}, and classes are counted from {lowest}",
+            hint="store class numbers, or choose token_accuracy, which leaves out those below zero",
+        )
+    classes = output.shape[class_axis(output)]
+    highest = int(labels.max(initial=0))
+    if output.dtype.kind == "f" and highest >= classes:
+        raise InputRefusedError(
+            f"there is a label {highest}, and the output has {classes} classes, from 0 on",
+            hint="store class numbers that the model knows, counted from 0",
+        )
+
+
+def refuse_unfit_labels(metric: Metric, labels: Array, output: TensorSpec) -> None:
+    """Refuse labels `[samples, ...]` that `metric` cannot hold against an output yet to come.
+
+    Outputs whose size is not known before they are there are left for later.
+
+    Raises:
+        InputRefusedError: The labels or the output are not what the metric takes.
+    """
+    sizes = [size for size in output.shape[1:] if isinstance(size, int)]
+    first = output.shape[:1]
+    if len(sizes) + 1 != len(output.shape) or (isinstance(first[0], int) and first[0] != 1):
+        return
+    # One zero that stands for all of them: the shape alone is asked about.
+    blank = np.broadcast_to(np.zeros((), output.dtype.numpy), (len(labels), *sizes))
+    with np.errstate(all="ignore"):
+        metric.value(blank, labels)
 
 
 def errors(output: Array, labels: Array, rows: slice) -> Float64Array:

@@ -117,14 +117,23 @@ def test_wrong_data_is_refused_before_the_model_is_touched(
     assert not Path(".edgekit/cache/model").exists()
 
 
-def test_labels_of_another_shape_cost_the_score_and_nothing_else(shell: Shell) -> None:
-    ran = run(shell, data=DATA.replace("np.arange(16) % 3", "np.zeros((16, 2), int)"))
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ("np.zeros((16, 2), int)", "labels have shape [2] per sample, the model decides []"),
+        ("np.arange(16) % 4", "there is a label 3, and the output has 3 classes"),
+    ],
+)
+def test_labels_that_the_outputs_cannot_match_are_refused_before_the_export(
+    labels: str, message: str, shell: Shell
+) -> None:
+    data = DATA.replace("np.arange(16) % 3", labels)
+
+    ran = run(shell, data=data, recipe=RECIPE + TO_ONNX)
 
     assert ran.code == 3
-    (failure,) = kept()["failures"]
-    assert failure["step"] == "verify top1"
-    (row,) = kept()["artifacts"]
-    assert row["fidelity"]["sqnr_db"] > 80
+    assert message in ran.error["message"]
+    assert not Path(".edgekit/cache/export").exists()
 
 
 def test_tokens_that_no_vocabulary_holds_are_refused_and_other_scales_noted(shell: Shell) -> None:

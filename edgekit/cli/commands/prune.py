@@ -91,7 +91,7 @@ def command(out: Output, asked: Asked) -> None:
     artifact = open_artifact(asked.model)
     with scratch_folder() as folder, out.progress() as progress:
         train, test = _samples(asked, artifact, folder)
-        by.refuse_unlabelled(test, asked.test)
+        by.refuse_unfit(test, asked.test, artifact)
         whole = onnx_file.read(artifact, train, folder / "whole", progress)
         narrow = onnx_file.prune(whole, train, settings.prune, folder / "narrow", progress)
         if asked.train:

@@ -71,7 +71,7 @@ def command(out: Output, asked: Asked) -> None:
     candidate = open_artifact(asked.candidate) if asked.candidate else reference
     with scratch_folder() as folder, out.progress() as progress:
         test = read_npz(asked.test, folder / "test")
-        by.refuse_unlabelled(test, asked.test)
+        by.refuse_unfit(test, asked.test, reference)
         found = _run(asked.runtime, candidate, test, folder / "found", progress)
         wanted = _run(_DEFAULT, reference, test, folder / "wanted", progress)
         fidelity = by.compare(wanted, found, test)

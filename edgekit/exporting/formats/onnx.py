@@ -14,6 +14,7 @@ from edgekit.errors import UnsupportedError
 from edgekit.exporting.onnx_rnn import OnnxRnn
 from edgekit.exporting.positional import Positional
 from edgekit.exporting.recurrent import with_layers_replaced
+from edgekit.exporting.refusal import first_line, refusal
 
 _LARGEST_BYTES = 2**31 - 2**20
 
@@ -50,11 +51,10 @@ class Onnx:
             try:
                 model = _exported(module, signature, single, None, opset)
             except torch.onnx.errors.OnnxExporterError as fixed:
-                raise UnsupportedError(
-                    f"PyTorch cannot export the model to ONNX: {_reason(fixed)}",
-                    hint="its forward must not depend on the values of tensors",
-                ) from fixed
-            notes = (f"the ONNX file takes one sample at a time, because {_reason(dynamic)}",)
+                refused = refusal(fixed, "PyTorch", "ONNX")
+                raise refused from fixed
+            reason = first_line(str(dynamic.__cause__ or dynamic))
+            notes = (f"the ONNX file takes one sample at a time, because {reason}",)
         _strip(model)
         onnx.save(model, out)
         return notes
@@ -102,13 +102,6 @@ def _dynamic_axes(signature: Signature) -> tuple[tuple[dict[int, Dim], ...]]:
             for spec in signature.inputs
         ),
     )
-
-
-def _reason(error: BaseException) -> str:
-    """Return the first line of what went wrong underneath; the rest is advice to developers."""
-    cause = error.__cause__ or error
-    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
-    return lines[0] if lines else type(cause).__name__
 
 
 def _strip(model: onnx.ModelProto) -> None:

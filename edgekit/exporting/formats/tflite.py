@@ -12,9 +12,9 @@ from ai_edge_litert.tools import flatbuffer_utils
 from torch import Tensor
 
 from edgekit.core.tensors import DType, Signature
-from edgekit.errors import UnsupportedError
 from edgekit.exporting.positional import Positional
 from edgekit.exporting.recurrent import with_layers_replaced
+from edgekit.exporting.refusal import CONVERTER_ERRORS, refusal
 from edgekit.exporting.tflite_affine import merge_affine
 from edgekit.exporting.tflite_loops import write_loops
 from edgekit.exporting.tflite_norms import merge_norms
@@ -56,11 +56,9 @@ class Tflite:
             try:
                 with torch.inference_mode(mode=False):
                     litert_torch.convert(compact, single).export(str(written))
-            except (RuntimeError, ValueError, TypeError, NotImplementedError, KeyError) as error:
-                raise UnsupportedError(
-                    f"litert-torch cannot convert the model to TFLite: {_first_line(error)}",
-                    hint="leave TFLite out of export.formats, or rewrite the layer it names",
-                ) from error
+            except CONVERTER_ERRORS as error:
+                refused = refusal(error, "litert-torch", "TFLite")
+                raise refused from error
             model = flatbuffer_utils.read_model_from_bytearray(written.read_bytes())
         merge_norms(model)
         merge_affine(model)
@@ -101,8 +99,3 @@ def _notes(signature: Signature) -> tuple[str, ...]:
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(f"'{name}'" for name in names)
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:600] if lines else type(error).__name__

@@ -9,7 +9,13 @@ import numpy as np
 from edgekit.core.results import Unavailable
 from edgekit.core.tensors import Array, IntArray
 from edgekit.errors import InputRefusedError
-from edgekit.verification.metric import chunks, class_axis, class_decisions, class_labels
+from edgekit.verification.metric import (
+    chunks,
+    class_axis,
+    class_decisions,
+    class_labels,
+    refuse_unknown_classes,
+)
 
 
 @dataclass(frozen=True)
@@ -37,12 +43,7 @@ class CrossEntropyBits:
         for rows in chunks(output):
             logits = np.moveaxis(output[rows], axis, -1).astype(np.float64)
             wanted = class_labels(labels[rows], logits.shape[:-1])
-            if wanted.max() >= logits.shape[-1]:
-                raise InputRefusedError(
-                    f"there is a label {wanted.max()}, and the output has {logits.shape[-1]} "
-                    "classes, from 0 on",
-                    hint="store class numbers that the model knows",
-                )
+            refuse_unknown_classes(wanted, output)
             counted = wanted >= 0
             chosen, right = logits[counted], wanted[counted]
             highest = chosen.max(axis=-1, initial=-math.inf, keepdims=True)

@@ -6,7 +6,12 @@ from typing import ClassVar
 from edgekit.core.results import Unavailable
 from edgekit.core.tensors import Array, IntArray
 from edgekit.errors import InputRefusedError
-from edgekit.verification.metric import chunks, class_decisions, class_labels
+from edgekit.verification.metric import (
+    chunks,
+    class_decisions,
+    class_labels,
+    refuse_unknown_classes,
+)
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,7 @@ class TokenAccuracy:
                     hint="choose a metric for values, such as mse",
                 )
             wanted = class_labels(labels[rows], decided.shape)
+            refuse_unknown_classes(wanted, output)
             right += int(((decided == wanted) & (wanted >= 0)).sum())
             counted += int((wanted >= 0).sum())
         if counted == 0:

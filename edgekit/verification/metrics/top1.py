@@ -6,7 +6,12 @@ from typing import ClassVar
 from edgekit.core.results import Unavailable
 from edgekit.core.tensors import Array, IntArray
 from edgekit.errors import InputRefusedError
-from edgekit.verification.metric import chunks, class_decisions, class_labels
+from edgekit.verification.metric import (
+    chunks,
+    class_decisions,
+    class_labels,
+    refuse_unknown_classes,
+)
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,9 @@ class Top1:
                     f"top1 needs class scores: {decided.reason}",
                     hint="choose a metric for values, such as mse",
                 )
-            right += int((decided == class_labels(labels[rows], decided.shape)).sum())
+            wanted = class_labels(labels[rows], decided.shape)
+            refuse_unknown_classes(wanted, output, lowest=0)
+            right += int((decided == wanted).sum())
             decisions += decided.size
         return 100.0 * right / decisions
 

@@ -8,7 +8,13 @@ import numpy as np
 from edgekit.core.results import Unavailable
 from edgekit.core.tensors import Array, IntArray
 from edgekit.errors import InputRefusedError
-from edgekit.verification.metric import chunks, class_axis, class_decisions, class_labels
+from edgekit.verification.metric import (
+    chunks,
+    class_axis,
+    class_decisions,
+    class_labels,
+    refuse_unknown_classes,
+)
 
 _BEST = 5
 
@@ -36,7 +42,9 @@ class Top5:
         right = decisions = 0
         for rows in chunks(output):
             scores = np.moveaxis(output[rows], axis, -1)
-            wanted = class_labels(labels[rows], scores.shape[:-1])[..., np.newaxis]
+            right_ones = class_labels(labels[rows], scores.shape[:-1])
+            refuse_unknown_classes(right_ones, output, lowest=0)
+            wanted = right_ones[..., np.newaxis]
             best = np.argpartition(scores, -_BEST, axis=-1)[..., -_BEST:]
             found = (best == wanted).any(axis=-1) & ~np.isnan(scores).any(axis=-1)
             right += int(found.sum())

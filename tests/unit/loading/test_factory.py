@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from edgekit.core.samples import Samples, save_samples
 from edgekit.core.tensors import DType, TensorSpec
 from edgekit.errors import InputRefusedError, UnsupportedError, UsageError
-from edgekit.loading.factory import build_model, find_signature
+from edgekit.loading.factory import build_model
 from edgekit.loading.source import ModelSource
+from edgekit.loading.trial import find_signature
 
 CODE = """
 from torch import nn
@@ -238,7 +239,7 @@ def test_a_forward_of_any_number_takes_inputs_in_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "kind", "message"),
     [
-        (MixesRows(), UnsupportedError, "one row a sample, alike in the rest"),
+        (MixesRows(), UnsupportedError, "for 2 samples; edgekit needs one row a sample"),
         (GivesText(), UnsupportedError, "'output_1' is a str, not a tensor"),
         (Fails(), UsageError, r"run on inputs of shape .*2, 6.* failed: RuntimeError: mat1 and"),
     ],
@@ -250,3 +251,59 @@ def test_what_cannot_be_a_model_is_refused(
 
     with pytest.raises(kind, match=message):
         find_signature(module, samples)
+
+
+UNUSABLE = """
+import torch
+from torch import nn
+
+def half():
+    return nn.Linear(6, 3).half()
+
+def double():
+    return nn.Linear(6, 3).double()
+
+def lazy():
+    return nn.LazyLinear(3)
+
+def meta():
+    return nn.Linear(6, 3, device="meta")
+
+def scripted():
+    return torch.jit.script(nn.Linear(6, 3))
+
+def packed():
+    return Packed()
+
+class Packed(nn.Linear):
+    def __init__(self):
+        super().__init__(6, 3)
+
+    def get_extra_state(self):
+        return {"scale": 0.1}
+
+def wide(width):
+    return nn.Linear(6, width)
+"""
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+@pytest.mark.parametrize(
+    ("factory", "kind", "message"),
+    [
+        ("half", UnsupportedError, "weights in float16; edgekit takes float32"),
+        ("double", UnsupportedError, "weights in float64; edgekit takes float32"),
+        ("lazy", UsageError, "sizes are not known yet: 'weight', 'bias'"),
+        ("meta", UsageError, "on the device 'meta'"),
+        ("scripted", UsageError, "a TorchScript module"),
+        ("packed", UnsupportedError, "other state than tensors"),
+        ("wide", UsageError, r"options \(none\): missing a required argument: 'width'"),
+    ],
+)
+def test_a_module_that_edgekit_cannot_work_on_is_refused(
+    factory: str, kind: type[Exception], message: str, tmp_path: Path, samples: Samples
+) -> None:
+    (tmp_path / "unusable_net.py").write_text(UNUSABLE)
+
+    with pytest.raises(kind, match=message):
+        build_model(ModelSource(f"unusable_net:{factory}", tmp_path, None, {}), samples)

@@ -6,16 +6,20 @@ import numpy as np
 import pytest
 from support import onnx_models
 
+from edgekit.config.recipe import read_recipe
 from edgekit.core.data import SplitName
 from edgekit.core.samples import save_samples
-from edgekit.core.tensors import Array
+from edgekit.core.tensors import Array, Dim, DType, Signature, TensorSpec
 from edgekit.errors import InputRefusedError
 from edgekit.loading.artifact import open_artifact
 from edgekit.pipeline.data_checks import (
     Splits,
     refuse_misfits,
+    refuse_missing_splits,
     refuse_other_labels,
+    refuse_unfit_test_labels,
     refuse_unlike_splits,
+    sameness_notes,
     scale_notes,
 )
 from edgekit.verification.metrics.mse import Mse
@@ -84,4 +88,58 @@ def test_a_split_on_another_scale_is_pointed_out(tmp_path: Path) -> None:
 
     assert note == (
         "'x' reaches 255 in the split 'test' and 0.5 in 'calibration'; are both scaled alike?"
+    )
+
+
+def test_an_input_of_one_value_is_pointed_out(tmp_path: Path) -> None:
+    varied = np.arange(256, dtype=np.float32).reshape(IMAGES.shape)
+
+    (note,) = sameness_notes(splits(tmp_path, calibration=({"x": IMAGES, "y": varied}, None)))
+
+    assert note.startswith("every value of 'x' in 'calibration' is 0.5")
+    assert list(sameness_notes(splits(tmp_path / "t", test=({"x": IMAGES}, None)))) == []
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (CLASSES, "a label 3, and the output has 3 classes"),
+        (CLASSES - 1, "a label -1, and classes are counted from 0"),
+        (np.eye(4, 3, dtype=np.int64), r"shape \[3\] per sample, the model decides \[\]"),
+    ],
+)
+def test_labels_that_the_outputs_cannot_match_are_refused_before_there_are_any(
+    labels: Array, message: str, tmp_path: Path
+) -> None:
+    output = TensorSpec("scores", DType.FLOAT32, ("batch", 3))
+    given = splits(tmp_path, test=({"x": IMAGES}, labels))
+
+    with pytest.raises(InputRefusedError, match=message):
+        refuse_unfit_test_labels(given, Top1(), Signature((), (output,)))
+
+
+@pytest.mark.parametrize("shape", [("batch", 4), (1, 4), ("batch", "steps", 3), (7, 4)], ids=str)
+def test_labels_that_match_or_cannot_be_judged_yet_pass(
+    shape: tuple[Dim, ...], tmp_path: Path
+) -> None:
+    given = splits(tmp_path, test=({"x": IMAGES}, CLASSES))
+    output = TensorSpec("scores", DType.FLOAT32, shape)
+
+    refuse_unfit_test_labels(given, Top1(), Signature((), (output,)))
+
+
+def test_splits_that_steps_need_are_missed_all_at_once(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text("def build(): ...\ndef load(context): ...\n")
+    (tmp_path / "recipe.yaml").write_text(
+        "name: r\nmodel: {factory: 'net:build'}\ndata: {function: 'net:load'}\n"
+        "train: {epochs: 1}\nprune: {ratio: 50 %}\nexport: {formats: [onnx]}\nquantize: {}\n"
+    )
+    recipe = read_recipe(str(tmp_path / "recipe.yaml"))
+
+    with pytest.raises(InputRefusedError) as caught:
+        refuse_missing_splits(splits(tmp_path, test=({"x": IMAGES}, None)), recipe)
+
+    assert caught.value.message == (
+        "training needs the split 'train'; pruning needs the split 'calibration'; quantization "
+        "needs the split 'calibration'; the data has: test"
     )
