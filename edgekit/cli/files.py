@@ -11,8 +11,9 @@ from edgekit.cli.samples import named_or_random, scratch_folder
 from edgekit.config.target import load_target
 from edgekit.core.artifact import Artifact
 from edgekit.core.progress import Progress
-from edgekit.core.results import Profile
+from edgekit.core.results import ArtifactResult, Profile
 from edgekit.core.target import ConnectKind
+from edgekit.profiling.drawbacks import float_counterpart, larger_notes, slower_notes
 from edgekit.profiling.profile import profile
 from edgekit.profiling.settings import ProfileSettings
 from edgekit.reporting.report import REPORT_VERSION, FilesReport
@@ -47,9 +48,18 @@ def profile_all(
 def files_report(
     artifacts: Sequence[Artifact], profiles: Sequence[Sequence[Profile]]
 ) -> FilesReport:
-    """Return a report on files; `profiles` holds one row of profiles a target."""
+    """Return a report on files; `profiles` holds one row of profiles a target.
+
+    An int8 file beside the float one that it was made from is told where it is no better.
+    """
     rows = tuple(
         file_result(artifact, tuple(row[at] for row in profiles))
         for at, artifact in enumerate(artifacts)
     )
-    return FilesReport(REPORT_VERSION, __version__, rows, None)
+
+    def noted(row: ArtifactResult) -> ArtifactResult:
+        before = float_counterpart(row, rows)
+        notes = (*larger_notes(row, before), *slower_notes(row, before, rows)) if before else ()
+        return replace(row, notes=(*row.notes, *notes))
+
+    return FilesReport(REPORT_VERSION, __version__, tuple(noted(row) for row in rows), None)

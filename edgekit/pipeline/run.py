@@ -29,6 +29,7 @@ from edgekit.pipeline.record import Outputs, publish, results_of
 from edgekit.pipeline.rows import FLOAT_ROW, INT8_ROW, Row
 from edgekit.pipeline.stages import Stage, by_target, is_as_it_came, plan
 from edgekit.pipeline.steps import File, Splits
+from edgekit.profiling.drawbacks import with_drawbacks
 from edgekit.profiling.machine import describe_machine
 from edgekit.verification.metric import metric_name
 from edgekit.verification.settings import VerifySettings
@@ -203,7 +204,7 @@ def compare(run: Run, splits: Splits) -> tuple[ArtifactResult, ...]:
         with run.going_on(f"profile {settings.targets[0]}"):
             profiles.append(findings.profiles(run.bench, run.lines, samples, settings))
     labels = None if verify.function else fitting_labels(run, outputs, test, verify)
-    return results_of(run.lines, outputs, labels, profiles, verify, scores)
+    return with_drawbacks(results_of(run.lines, outputs, labels, profiles, verify, scores))
 
 
 def fitting_labels(

@@ -12,22 +12,14 @@ from edgekit.core.results import (
     Verdict,
 )
 from edgekit.reporting.words import conditions_text, rule_text
-from edgekit.units import format_duration_ns
 
 
 def run_notes(rows: Sequence[ArtifactResult]) -> list[str]:
     """Return the notes on results, each once, in the order of the rows."""
-    by_label = {row.label: row for row in rows}
     unreached = _unreached(rows)
     notes = [f"{target}: not profiled: {reason}" for target, reason in unreached.items()]
     notes += [note for row in rows for note in _row_notes(row, unreached)]
-    slower = [
-        note
-        for row in rows
-        if row.made_from in by_label
-        for note in _slower_notes(row, by_label[row.made_from])
-    ]
-    return list(dict.fromkeys([*notes, *slower]))
+    return list(dict.fromkeys(notes))
 
 
 def condition_notes(rows: Sequence[ArtifactResult]) -> list[str]:
@@ -89,21 +81,6 @@ def _row_notes(row: ArtifactResult, unreached: Collection[str]) -> Iterator[str]
         yield from _missing(row.label, row.fidelity.metric, row.fidelity.candidate)
         yield from _missing(row.label, "loss", row.fidelity.loss)
     yield from _done_notes(row, unreached)
-
-
-def _slower_notes(row: ArtifactResult, before: ArtifactResult) -> Iterator[str]:
-    """Say where a step made a model slower, beyond what their intervals leave open."""
-    earlier = {profile.target: profile for profile in before.profiles}
-    for profile in row.profiles:
-        old = earlier[profile.target].latency if profile.target in earlier else None
-        new = profile.latency
-        if not isinstance(old, Latency) or not isinstance(new, Latency) or new.kind is not old.kind:
-            continue
-        if new.low_ns > old.high_ns:
-            times = (
-                f"{format_duration_ns(new.median_ns)} against {format_duration_ns(old.median_ns)}"
-            )
-            yield f"{row.label} on {profile.target}: slower than {before.label}, {times}"
 
 
 def _done_notes(row: ArtifactResult, unreached: Collection[str]) -> Iterator[str]:

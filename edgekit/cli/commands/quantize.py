@@ -12,6 +12,7 @@ from edgekit.core.artifact import Format, Precision
 from edgekit.errors import EXIT_OVER_BUDGET
 
 if TYPE_CHECKING:
+    from edgekit.cli.pair import TimedPair
     from edgekit.core.artifact import Artifact
     from edgekit.core.progress import Progress
     from edgekit.core.results import Fidelity
@@ -93,10 +94,12 @@ def command(out: Output, asked: Asked) -> None:
     """Turn a float .onnx or .tflite file into an int8 one, and say what that costs.
 
     Samples are .npz files with one array per model input. The int8 file is compared with
-    MODEL on the test samples, or on the calibration samples where there are none. With
-    --format tflite an .onnx file is converted first, and the int8 file compared with it.
+    MODEL on the test samples, or on the calibration samples where there are none, and both are
+    timed on this machine. With --format tflite an .onnx file is converted first, and the int8
+    file compared with it.
     """
     from edgekit.cli.comparison import compare_files, judge
+    from edgekit.cli.pair import time_pair
     from edgekit.cli.samples import scratch_folder
     from edgekit.core.workspace import refuse_overwrite
     from edgekit.loading.artifact import open_artifact
@@ -111,13 +114,14 @@ def command(out: Output, asked: Asked) -> None:
         return
     with scratch_folder() as folder, out.progress() as progress:
         calibration, test = _samples(asked, artifact, folder)
-        by.refuse_unlabelled(test, asked.test)
+        by.refuse_unfit(test, asked.test, artifact)
         source = _in_format(asked, artifact, calibration, folder, progress)
         report = quantize(source, calibration, settings, asked.destination, progress=progress)
-        pair = (artifact, open_artifact(report.path))
-        fidelity = compare_files(pair, test, by, folder, progress)
+        made = open_artifact(report.path)
+        fidelity = compare_files((artifact, made), test, by, folder, progress)
+        timed = time_pair(source, made, calibration, progress)
     over = by.over(fidelity)
-    _tell(out, report, fidelity, over)
+    _tell(out, _Quantized(report, timed), fidelity, over)
     if over:
         click.get_current_context().exit(EXIT_OVER_BUDGET)
 
@@ -192,22 +196,38 @@ def _pass_through(out: Output, asked: Asked, artifact: "Artifact") -> None:
     out.result(text, {"passed_through": True, "path": str(asked.destination)})
 
 
-def _tell(out: Output, report: "QuantizationReport", fidelity: "Fidelity", over: str) -> None:
+@dataclass(frozen=True)
+class _Quantized:
+    """What was made, and how long it takes."""
+
+    report: "QuantizationReport"
+    timed: "TimedPair"
+
+
+def _tell(out: Output, quantized: _Quantized, fidelity: "Fidelity", over: str) -> None:
     from edgekit.cli.comparison import fidelity_rows
     from edgekit.core import wire
     from edgekit.units import format_bytes
 
+    report, timed = quantized.report, quantized.timed
     ratio = report.size_bytes / report.float_size_bytes
     sizes = f"{format_bytes(report.size_bytes)}, {ratio:.2f} of the float file"
     left = [f"{one.count} {one.op_type}: {one.reason}" for one in report.float_operators]
     rows = [
         ["file", str(report.path)],
         ["size", sizes],
+        *([["time", timed.line()]] if timed.line() else []),
         ["int8", f"{report.int8_macs_percent:.0f} % of the multiplications"],
         *(["float", line] for line in left),
         *fidelity_rows(fidelity),
-        *(["note", note] for note in report.notes),
+        *(["note", note] for note in (*report.notes, *timed.notes)),
         *([["over", f"{over}; the file is kept"]] if over else []),
     ]
-    plain = {"report": wire.plain(report), "fidelity": wire.plain(fidelity), "over": over}
+    plain = {
+        "report": wire.plain(report),
+        "fidelity": wire.plain(fidelity),
+        "profiles": timed.plain(),
+        "notes": list(timed.notes),
+        "over": over,
+    }
     out.result(columns(rows), plain)
