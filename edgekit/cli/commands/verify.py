@@ -1,4 +1,4 @@
-"""Compare two model files, or one file on two runtimes, on the same samples."""
+"""Check that a file does what another does, or the same on another runtime."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +42,14 @@ class Asked:
 )
 @click.argument("reference", type=EXISTING_FILE)
 @click.argument("candidate", type=EXISTING_FILE, required=False)
-@click.option("--test", type=EXISTING_FILE, required=True, help="Samples to compare on, as .npz.")
+@click.option(
+    "--test",
+    "--data",
+    "test",
+    type=EXISTING_FILE,
+    required=True,
+    help="Samples to compare on, as .npz.",
+)
 @click.option(
     "--runtime",
     type=click.Choice([_DEFAULT, _OLD]),
@@ -54,7 +61,10 @@ class Asked:
 @click.option("--max-loss", default="", help="Exit with 1 when the metric loses more: 1pp.")
 @asking(Asked)
 def command(out: Output, asked: Asked) -> None:
-    """Compare two model files, or one file on two runtimes, on the same samples.
+    """Check that a file does what another does, or the same on another runtime.
+
+    With --max-loss it exits with 1 when CANDIDATE loses more. For figures side by side, also
+    from emulated boards, use 'edgekit compare'.
 
     REFERENCE and CANDIDATE may be of different formats. With --runtime tflite-runtime the
     candidate (REFERENCE itself, where no other is named) runs on the last release of
