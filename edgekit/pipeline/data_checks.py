@@ -11,7 +11,8 @@ from edgekit.core.samples import Samples
 from edgekit.core.tensors import Array, Signature
 from edgekit.errors import InputRefusedError
 from edgekit.runtimes.feed import match_names
-from edgekit.verification.metric import Metric, metric_name, refuse_unfit_labels
+from edgekit.verification.metric import metric_name, refuse_unfit_labels
+from edgekit.verification.settings import VerifySettings
 
 Splits = Mapping[SplitName, Samples]
 
@@ -50,15 +51,16 @@ def refuse_misfits(splits: Splits, signature: Signature) -> None:
             ) from error
 
 
-def refuse_other_labels(splits: Splits, metric: Metric) -> None:
-    """Refuse test labels that the metric cannot read.
+def refuse_other_labels(splits: Splits, verify: VerifySettings) -> None:
+    """Refuse test labels that the metric cannot read; a function of the recipe's own may.
 
     Raises:
         InputRefusedError: The metric takes class numbers, and the labels are something else.
     """
-    test = splits.get(SplitName.TEST)
-    scores = np.zeros((1, 2), np.float32)
-    if test is None or not test.has_labels or isinstance(metric.decisions(scores), Unavailable):
+    test, metric = splits.get(SplitName.TEST), verify.metric
+    if test is None or not test.has_labels or verify.function:
+        return
+    if isinstance(metric.decisions(np.zeros((1, 2), np.float32)), Unavailable):
         return
     kind = test.labels(0, 1).dtype
     if kind.kind not in "iub":
@@ -69,15 +71,15 @@ def refuse_other_labels(splits: Splits, metric: Metric) -> None:
         )
 
 
-def refuse_unfit_test_labels(splits: Splits, metric: Metric, signature: Signature) -> None:
+def refuse_unfit_test_labels(splits: Splits, verify: VerifySettings, signature: Signature) -> None:
     """Refuse test labels that the metric cannot hold against what the model gives.
 
     Raises:
         InputRefusedError: Their shape differs, or they are classes that the model does not have.
     """
     test = splits.get(SplitName.TEST)
-    if test is not None and test.has_labels and signature.outputs:
-        refuse_unfit_labels(metric, test.labels(), signature.outputs[0])
+    if test is not None and test.has_labels and signature.outputs and not verify.function:
+        refuse_unfit_labels(verify.metric, test.labels(), signature.outputs[0])
 
 
 def refuse_missing_splits(splits: Splits, recipe: Recipe) -> None:

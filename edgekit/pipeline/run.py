@@ -119,14 +119,14 @@ def refuse_wrong_data(recipe: Recipe, splits: Splits) -> None:
         InputRefusedError: The splits differ, one is missing, or they do not fit the model's
             file or the metric.
     """
-    metric = (recipe.verify or VerifySettings()).metric
+    verify = recipe.verify or VerifySettings()
     data_checks.refuse_unlike_splits(splits)
     data_checks.refuse_missing_splits(splits, recipe)
-    data_checks.refuse_other_labels(splits, metric)
+    data_checks.refuse_other_labels(splits, verify)
     if isinstance(recipe.model, FileModel):
         signature = open_artifact(recipe.model.file).signature
         data_checks.refuse_misfits(splits, signature)
-        data_checks.refuse_unfit_test_labels(splits, metric, signature)
+        data_checks.refuse_unfit_test_labels(splits, verify, signature)
 
 
 def shrink(run: Run, splits: Splits) -> Line:
@@ -136,8 +136,8 @@ def shrink(run: Run, splits: Splits) -> Line:
         came_from = Row.SOURCE
         run.lines.append(Line(came_from, open_artifact(recipe.model.file), None))
     whole, source = steps.build(run.bench, recipe, splits)
-    metric = (recipe.verify or VerifySettings()).metric
-    data_checks.refuse_unfit_test_labels(splits, metric, whole.signature)
+    verify = recipe.verify or VerifySettings()
+    data_checks.refuse_unfit_test_labels(splits, verify, whole.signature)
     run.lines.append(Line(Row.PYTORCH, whole, came_from))
     if recipe.prune is None:
         return run.lines[-1]

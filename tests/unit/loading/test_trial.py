@@ -66,7 +66,7 @@ def given(folder: Path, array: Array | None = None) -> Samples:
         (lambda m, x: m.layer(x).sum(), r"shape \[\] for 2 samples"),
         (lambda _, x: torch.fft.fft(x), "is complex64"),
         (lambda m, x: m.layer(x).bfloat16(), "is bfloat16"),
-        (lambda m, x: (m.layer(x), [x]), "'output_1' is a list, not a tensor"),
+        (lambda m, x: (m.layer(x), 3.0), "'output_1' is a float, not a tensor"),
         (lambda *_: None, "returns nothing"),
     ],
 )

@@ -23,7 +23,7 @@ from edgekit.pipeline.data_checks import (
     scale_notes,
 )
 from edgekit.verification.metrics.mse import Mse
-from edgekit.verification.metrics.top1 import Top1
+from edgekit.verification.settings import VerifySettings
 
 Given = tuple[dict[str, Array], Array | None]
 
@@ -76,9 +76,10 @@ def test_labels_are_of_the_kind_that_the_metric_reads(tmp_path: Path) -> None:
     given = splits(tmp_path, test=({"x": IMAGES}, CLASSES.astype(np.float32)))
 
     with pytest.raises(InputRefusedError, match="labels are float32, and top1 takes class numbers"):
-        refuse_other_labels(given, Top1())
+        refuse_other_labels(given, VerifySettings())
 
-    refuse_other_labels(given, Mse())
+    refuse_other_labels(given, VerifySettings(Mse()))
+    refuse_other_labels(given, VerifySettings(function="score:own"))
 
 
 def test_a_split_on_another_scale_is_pointed_out(tmp_path: Path) -> None:
@@ -115,7 +116,7 @@ def test_labels_that_the_outputs_cannot_match_are_refused_before_there_are_any(
     given = splits(tmp_path, test=({"x": IMAGES}, labels))
 
     with pytest.raises(InputRefusedError, match=message):
-        refuse_unfit_test_labels(given, Top1(), Signature((), (output,)))
+        refuse_unfit_test_labels(given, VerifySettings(), Signature((), (output,)))
 
 
 @pytest.mark.parametrize("shape", [("batch", 4), (1, 4), ("batch", "steps", 3), (7, 4)], ids=str)
@@ -125,7 +126,7 @@ def test_labels_that_match_or_cannot_be_judged_yet_pass(
     given = splits(tmp_path, test=({"x": IMAGES}, CLASSES))
     output = TensorSpec("scores", DType.FLOAT32, shape)
 
-    refuse_unfit_test_labels(given, Top1(), Signature((), (output,)))
+    refuse_unfit_test_labels(given, VerifySettings(), Signature((), (output,)))
 
 
 def test_splits_that_steps_need_are_missed_all_at_once(tmp_path: Path) -> None:
