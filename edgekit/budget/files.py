@@ -4,7 +4,9 @@ from edgekit.core.artifact import Artifact
 from edgekit.core.results import ArtifactResult, Profile, Unavailable
 
 
-def file_result(artifact: Artifact, profiles: tuple[Profile, ...]) -> ArtifactResult:
+def file_result(
+    artifact: Artifact, profiles: tuple[Profile, ...], notes: tuple[str, ...] = ()
+) -> ArtifactResult:
     """Return what is known of a model file; its label is the file's name."""
     return ArtifactResult(
         label=artifact.path.name,
@@ -17,5 +19,5 @@ def file_result(artifact: Artifact, profiles: tuple[Profile, ...]) -> ArtifactRe
         fidelity=Unavailable("there is no reference model to compare a file alone with"),
         profiles=profiles,
         changes=(),
-        notes=(),
+        notes=notes,
     )

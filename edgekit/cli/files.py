@@ -12,11 +12,12 @@ from edgekit.config.target import load_target
 from edgekit.core.artifact import Artifact
 from edgekit.core.progress import Progress
 from edgekit.core.results import ArtifactResult, Profile
-from edgekit.core.target import ConnectKind
+from edgekit.core.target import ConnectKind, Runtime
 from edgekit.profiling.drawbacks import float_counterpart, larger_notes, slower_notes
 from edgekit.profiling.profile import profile
 from edgekit.profiling.settings import ProfileSettings
 from edgekit.reporting.report import REPORT_VERSION, FilesReport
+from edgekit.runtimes.tflite_runtime import misread
 
 _RANDOM_SAMPLES = 16
 
@@ -50,10 +51,11 @@ def files_report(
 ) -> FilesReport:
     """Return a report on files; `profiles` holds one row of profiles a target.
 
-    An int8 file beside the float one that it was made from is told where it is no better.
+    An int8 file beside the float one that it was made from is told where it is no better, and a
+    file that gives wrong answers on the runtime of a target is told that.
     """
     rows = tuple(
-        file_result(artifact, tuple(row[at] for row in profiles))
+        file_result(artifact, *_of_file(artifact, [row[at] for row in profiles]))
         for at, artifact in enumerate(artifacts)
     )
 
@@ -63,3 +65,11 @@ def files_report(
         return replace(row, notes=(*row.notes, *notes))
 
     return FilesReport(REPORT_VERSION, __version__, tuple(noted(row) for row in rows), None)
+
+
+def _of_file(
+    artifact: Artifact, profiles: Sequence[Profile]
+) -> tuple[tuple[Profile, ...], tuple[str, ...]]:
+    runs_there = any(profile.runtime == Runtime.TFLITE_RUNTIME.value for profile in profiles)
+    wrong = misread(artifact) if runs_there else ""
+    return tuple(profiles), ((wrong,) if wrong else ())

@@ -10,24 +10,25 @@ from edgekit import __version__
 from edgekit.budget.judge import judge
 from edgekit.config.recipe import Recipe
 from edgekit.config.sections import FileModel
-from edgekit.core.artifact import Precision
+from edgekit.core.artifact import Artifact, Format, Precision
 from edgekit.core.data import SplitName
 from edgekit.core.model import SavedModel
 from edgekit.core.progress import Progress
 from edgekit.core.results import SCHEMA_VERSION, ArtifactResult, RunRecord, StepFailure
 from edgekit.core.samples import Samples
+from edgekit.core.target import Runtime
 from edgekit.core.tensors import Array
 from edgekit.core.workspace import Workspace
 from edgekit.errors import EdgekitError, InputRefusedError, TargetUnavailableError, UnsupportedError
 from edgekit.loading.artifact import open_artifact
-from edgekit.pipeline import data_checks, findings, steps, tasks
+from edgekit.pipeline import data_checks, findings, old_runtime, steps, tasks
 from edgekit.pipeline.bench import Bench
 from edgekit.pipeline.fingerprint import library_versions
 from edgekit.pipeline.lines import Line
 from edgekit.pipeline.preflight import refuse_what_cannot_run
 from edgekit.pipeline.record import Outputs, publish, results_of
 from edgekit.pipeline.rows import FLOAT_ROW, INT8_ROW, Row
-from edgekit.pipeline.stages import Stage, by_target, is_as_it_came, plan
+from edgekit.pipeline.stages import Stage, by_target, is_as_it_came, plan, runtimes_of, there
 from edgekit.pipeline.steps import File, Splits
 from edgekit.profiling.drawbacks import with_drawbacks
 from edgekit.profiling.machine import describe_machine
@@ -179,7 +180,8 @@ def add_files(run: Run, file: File, made_from: Row | None, splits: Splits) -> No
     if run.recipe.quantize is None:
         return
     with run.going_on(f"quantize {file_format.value}"):
-        small = steps.quantize(run.bench, file.artifact, splits, run.recipe.quantize)
+        runtimes = runtimes_of(run.recipe, file_format)
+        small = steps.quantize(run.bench, file.artifact, splits, run.recipe.quantize, runtimes)
         row = Line(INT8_ROW[file_format], small.artifact, FLOAT_ROW[file_format], small.notes)
         run.lines.append(row)
 
@@ -198,6 +200,8 @@ def compare(run: Run, splits: Splits) -> tuple[ArtifactResult, ...]:
                     scores[line.row] = findings.score(
                         run.bench, line, test, verify.function, folder
                     )
+        if Runtime.TFLITE_RUNTIME in runtimes_of(run.recipe, Format.TFLITE):
+            check_there(run, outputs, test)
     samples = test or next(iter(splits.values()))
     profiles = []
     for settings in by_target(run.recipe.profile):
@@ -205,6 +209,21 @@ def compare(run: Run, splits: Splits) -> tuple[ArtifactResult, ...]:
             profiles.append(findings.profiles(run.bench, run.lines, samples, settings))
     labels = None if verify.function else fitting_labels(run, outputs, test, verify)
     return with_drawbacks(results_of(run.lines, outputs, labels, profiles, verify, scores))
+
+
+def check_there(run: Run, outputs: Outputs, test: Samples) -> None:
+    """Run the TFLite files on tflite-runtime, which a target has, and note how right they are."""
+    unchecked = old_runtime.why_unchecked()
+    for place, line in enumerate(run.lines):
+        if line.row in outputs and line.row in {FLOAT_ROW[Format.TFLITE], INT8_ROW[Format.TFLITE]}:
+            assert isinstance(line.subject, Artifact), "only files are of a format"
+            with run.going_on(f"verify {there(line.row)}"):
+                note = unchecked
+                if not unchecked:
+                    given = old_runtime.outputs_there(run.bench, line.row, line.subject, test)
+                    reference = outputs.get(FLOAT_ROW[Format.TFLITE], outputs[line.row])
+                    note = old_runtime.compared(reference, outputs[line.row], given)
+                run.lines[place] = line.noting([note])
 
 
 def fitting_labels(

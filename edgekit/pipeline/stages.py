@@ -10,6 +10,7 @@ from edgekit.config.target import load_target
 from edgekit.core import wire
 from edgekit.core.artifact import Format, Precision
 from edgekit.core.registry import did_you_mean
+from edgekit.core.target import Runtime
 from edgekit.core.workspace import Workspace, digest
 from edgekit.errors import UsageError
 from edgekit.loading.artifact import open_artifact
@@ -126,6 +127,23 @@ def by_target(settings: ProfileSettings | None) -> tuple[ProfileSettings, ...]:
     return tuple(replace(settings, targets=(name,)) for name in settings.targets)
 
 
+def runtimes_of(recipe: Recipe, file_format: Format) -> tuple[Runtime, ...]:
+    """Return what files of a format are to run on, by the targets of a recipe.
+
+    Raises:
+        UsageError: The recipe names a target that does not exist.
+        ConfigError: A target's file is wrong.
+    """
+    names = recipe.profile.targets if recipe.profile else ()
+    found = {load_target(name).runtime_of(file_format) for name in names}
+    return tuple(sorted(found, key=lambda runtime: runtime.value))
+
+
+def there(row: Row) -> str:
+    """Return the subject of what a row answers on tflite-runtime."""
+    return f"{row.value} on {Runtime.TFLITE_RUNTIME.value}"
+
+
 class _Keys:
     """Works the keys of one recipe out, each from those before it."""
 
@@ -149,6 +167,10 @@ class _Keys:
             yield from self._file(self._given.format, self._origin(), data)
         for row, key in self._rows.items():
             yield Stage.VERIFY, row.value, digest(key, data)
+        if Runtime.TFLITE_RUNTIME in runtimes_of(self._recipe, Format.TFLITE):
+            for row in (FLOAT_ROW[Format.TFLITE], INT8_ROW[Format.TFLITE]):
+                if row in self._rows:
+                    yield Stage.VERIFY, there(row), digest(self._rows[row], data, there(row))
         if self._recipe.verify and self._recipe.verify.function:
             function = self._recipe.verify.function
             code = code_digest(function, self._recipe.folder)
@@ -201,7 +223,8 @@ class _Keys:
         yield Stage.EXPORT, file_format.value, key
         self._rows[FLOAT_ROW[file_format]] = key
         if self._recipe.quantize:
-            key = digest(key, data, wire.encode(self._recipe.quantize))
+            runtimes = [one.value for one in runtimes_of(self._recipe, file_format)]
+            key = digest(key, data, wire.encode(self._recipe.quantize), *runtimes)
             yield Stage.QUANTIZE, file_format.value, key
             self._rows[INT8_ROW[file_format]] = key
 

@@ -12,6 +12,7 @@ from edgekit.core.artifact import Artifact, Format, Precision, file_sha256
 from edgekit.core.data import SplitName
 from edgekit.core.model import SavedModel
 from edgekit.core.samples import Samples, open_samples
+from edgekit.core.target import Runtime
 from edgekit.core.workspace import storage
 from edgekit.errors import InputRefusedError
 from edgekit.exporting.settings import ExportSettings
@@ -161,8 +162,14 @@ def take_in(bench: Bench, path: Path) -> File:
     return File(open_artifact(place / name), made.notes)
 
 
-def quantize(bench: Bench, file: Artifact, splits: Splits, settings: QuantizeSettings) -> File:
-    """Return the int8 form of a float file, calibrated on the calibration split."""
+def quantize(
+    bench: Bench,
+    file: Artifact,
+    splits: Splits,
+    settings: QuantizeSettings,
+    runtimes: tuple[Runtime, ...],
+) -> File:
+    """Return the int8 form of a float file for `runtimes`, calibrated on the calibration split."""
     name = f"model.int8.{file.format.value}"
 
     def make(folder: Path) -> QuantizationReport:
@@ -172,7 +179,9 @@ def quantize(bench: Bench, file: Artifact, splits: Splits, settings: QuantizeSet
             samples = random_samples(file.signature, count, rng, folder / "random")
         else:
             samples = needed(splits, SplitName.CALIBRATION, "quantization")
-        return quantize_file(file, samples, settings, folder / name, progress=bench.progress)
+        return quantize_file(
+            file, samples, settings, folder / name, runtimes=runtimes, progress=bench.progress
+        )
 
     report, place = bench.result(Stage.QUANTIZE, file.format.value, QuantizationReport, make)
     left = tuple(

@@ -12,6 +12,7 @@ PRODUCT = "a product of two activations: int8 saves no bytes and costs two conve
 HURTS = "in static int8 it costs the outputs most"
 CARRIER = "not between two int8 operators"
 BODY = "inside the body of another operator"
+SLOWER = "between floats, int8 takes longer than float on tflite-runtime"
 _STORED = "; its weights are stored in int8"
 
 
@@ -58,6 +59,11 @@ class Plan:
         """Return the plan with `names` no longer among those that stay float."""
         reasons = {name: why for name, why in self.reasons.items() if name not in names}
         return replace(self, reasons=reasons)
+
+    def moved(self, operators: Sequence[Operator], reason: str) -> "Plan":
+        """Return the plan with `operators` in float for one reason."""
+        reasons = {operator.name: (operator.op_type, reason) for operator in operators}
+        return Plan(self.int8 - {*reasons}, self.reasons | reasons)
 
     def left(self, stored: Collection[str] = ()) -> tuple[FloatOperators, ...]:
         """Count what stays float by type and reason; `stored` names those with int8 weights."""

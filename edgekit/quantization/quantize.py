@@ -1,13 +1,15 @@
 """Float files to int8 files, in a child process; both formats, one way to say what is wanted."""
 
 import importlib.util
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
 from edgekit.core.artifact import Artifact, Format, Precision
-from edgekit.core.process import Limits, Task, call
+from edgekit.core.process import Task, call
 from edgekit.core.progress import SILENT, Progress
 from edgekit.core.samples import Samples
+from edgekit.core.target import Runtime
 from edgekit.core.workspace import replacing
 from edgekit.errors import MissingExtraError, UnsupportedError
 from edgekit.quantization.report import QuantizationReport, QuantizeRequest
@@ -30,13 +32,14 @@ def quantize(
     settings: QuantizeSettings,
     out: Path,
     *,
+    runtimes: Collection[Runtime] = (),
     progress: Progress = SILENT,
-    limits: Limits = RUN,
 ) -> QuantizationReport:
     """Write the int8 form of `artifact`, calibrated on `samples`, to `out`.
 
     Inputs and outputs keep their names, shapes and float types. Memory does not grow with the
-    number of samples.
+    number of samples. `runtimes` are what the file is to run on, where that is known: the form
+    that is fast on one can be slow on another.
 
     Raises:
         InputRefusedError: The samples do not fit, or the model is damaged or fails on them.
@@ -64,8 +67,9 @@ def quantize(
                 names=names,
                 settings=settings,
                 out=partial.absolute(),
+                runtimes=tuple(runtimes),
             ),
-            limits=limits,
+            limits=RUN,
             progress=progress,
         )
     notes = (*_notes(settings, used), *report.notes, *_size_notes(report))

@@ -3,7 +3,7 @@
 import contextlib
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -15,11 +15,12 @@ from ai_edge_quantizer.quantizer import Quantizer
 from ai_edge_quantizer.recipe_manager import RecipeManager
 
 from edgekit.core.progress import Progress
+from edgekit.core.target import Runtime
 from edgekit.core.tensors import Array
 from edgekit.errors import UnsupportedError
 from edgekit.quantization.calibration import Stream, calibrate, united
 from edgekit.quantization.observed import Interval
-from edgekit.quantization.plan import BODY, HURTS, Operator, Plan
+from edgekit.quantization.plan import BODY, HURTS, SLOWER, Operator, Plan
 from edgekit.quantization.report import QuantizationReport, QuantizeRequest
 from edgekit.quantization.sensitivity import (
     SAMPLES,
@@ -62,9 +63,8 @@ def run(request: QuantizeRequest, progress: Progress) -> QuantizationReport:
     flatten_biases(model)
     equalize_channels(model)
     shorten_names(model)
-    plan = make_plan(model, request.settings.keep_float)
-    in_bodies = {name for name, (_, reason) in plan.reasons.items() if reason == BODY}
-    if not plan.int8 and not in_bodies:
+    plan = _plan(model, request)
+    if not plan.int8 and not any(why in {BODY, SLOWER} for _, why in plan.reasons.values()):
         raise UnsupportedError(
             "the model has no operator that int8 would shrink or speed up",
             hint="see 'edgekit inspect MODEL' for its operators, and check keep_float",
@@ -74,7 +74,7 @@ def run(request: QuantizeRequest, progress: Progress) -> QuantizationReport:
     ranges = calibrate(_stream(content, wanted, request, progress), request.settings.ranges)
     ranges = united(ranges, meeting_same_weights(model, plan))
     found = _sensitivity(model, plan, request, ranges, progress)
-    plan = make_plan(model, request.settings.keep_float, found.keep)
+    plan = _plan(model, request, found.keep)
     progress.update("write", 0, 0)
     quantized = _quantized(content, _recipe(model, plan, request), ranges)
     store_constants(quantized, found.keep | _asked(model, request))
@@ -93,6 +93,14 @@ def run(request: QuantizeRequest, progress: Progress) -> QuantizationReport:
     )
 
 
+def _plan(model: schema.ModelT, request: QuantizeRequest, hurting: Collection[str] = ()) -> Plan:
+    """Plan int8 as `make_plan` does, and then for what the file is to run on."""
+    plan = make_plan(model, request.settings.keep_float, hurting)
+    if Runtime.TFLITE_RUNTIME not in request.runtimes:
+        return plan
+    return plan.moved(_hybrid(model, plan), SLOWER)
+
+
 def _sensitivity(
     model: schema.ModelT,
     plan: Plan,
@@ -108,7 +116,7 @@ def _sensitivity(
 
     def trial(int8: frozenset[str]) -> float:
         progress.update("try", 0, 0)
-        part = make_plan(model, settings.keep_float, frozenset(tried) - int8)
+        part = _plan(model, request, frozenset(tried) - int8)
         quantized = _quantized(content, _recipe(model, part, request), ranges)
         store_constants(quantized, frozenset(tried) - int8 | _asked(model, request))
         return signal_to_noise_db(reference, _outputs(to_bytes(quantized), request))
@@ -229,16 +237,13 @@ def _recipe(model: schema.ModelT, plan: Plan, request: QuantizeRequest) -> Recip
     recipe.add_dynamic_config(
         _pattern(embeddings), TFLOperationName.EMBEDDING_LOOKUP, 8, QuantGranularity.TENSORWISE
     )
-    # There are no ranges of what happens inside a loop, so these find theirs as they run.
-    inner = [operator for operator in main if operator.name in feeding]
-    inner += [
-        operator
-        for graph in model.subgraphs[1:]
-        for operator in operators_of(model, graph)
-        if plan.may_store(operator.name)
-    ]
+    # There are no ranges of what happens inside a loop, so these find theirs as they run. One
+    # scale again: tflite-runtime 2.14 computes nonsense from more, without a word.
     recipe.add_dynamic_config(
-        _pattern(inner), TFLOperationName.FULLY_CONNECTED, 8, QuantGranularity.TENSORWISE
+        _pattern(_hybrid(model, plan)),
+        TFLOperationName.FULLY_CONNECTED,
+        8,
+        QuantGranularity.TENSORWISE,
     )
     if stored := _stored(model, plan):
         for kind in STORABLE:
@@ -250,8 +255,22 @@ def _stored(model: schema.ModelT, plan: Plan) -> list[Operator]:
     """Return the operators that compute in float, with weights that are stored in int8."""
     return [
         operator
-        for operator in operators_of(model, model.subgraphs[0])
-        if operator.op_type in STORABLE and plan.reasons.get(operator.name, ("", ""))[1] == HURTS
+        for graph in model.subgraphs
+        for operator in operators_of(model, graph)
+        if operator.op_type in STORABLE
+        and plan.reasons.get(operator.name, ("", ""))[1] in {HURTS, SLOWER}
+    ]
+
+
+def _hybrid(model: schema.ModelT, plan: Plan) -> list[Operator]:
+    """Return the operators with int8 weights that turn floats into int8 and back themselves."""
+    feeding = feeding_loops(model) & plan.int8
+    return [
+        operator
+        for graph in model.subgraphs
+        for operator in operators_of(model, graph)
+        if operator.op_type == "FULLY_CONNECTED"
+        and (operator.name in feeding or plan.reasons.get(operator.name, ("", ""))[1] == BODY)
     ]
 
 

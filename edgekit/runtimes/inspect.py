@@ -58,7 +58,8 @@ class Inspection:
     `parameters` counts the stored elements of float and 8-bit tensors and of 32-bit biases,
     not shapes and indices. `weights_bytes` covers every stored tensor, wherever it is:
     initializers, Constant nodes, subgraphs. `quantized` lists what shows that the model is
-    quantized already; it is empty for a float model. `opset` is 0 for TFLite.
+    quantized already; it is empty for a float model. `opset` is 0 for TFLite. `misread`
+    says what tflite-runtime 2.14 would compute wrongly, and is empty where it would not.
     """
 
     format: Format
@@ -71,6 +72,7 @@ class Inspection:
     quantized: tuple[str, ...]
     external: tuple[ExternalTensor, ...]
     notes: tuple[str, ...]
+    misread: str = ""
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ _PARAMETERS = {
     schema.TensorType.INT4,
 }
 
+_MISREAD = {"EMBEDDING_LOOKUP", "FULLY_CONNECTED"}
 _STATEFUL = {"VAR_HANDLE", "CALL_ONCE", "ASSIGN_VARIABLE"}
 
 
@@ -56,6 +57,7 @@ def _describe(model: schema.Model) -> Inspection:
         if (size_bytes := _stored_bytes(model, tensor))
     }
     quantized = _quantized(model, graphs)
+    misread = _misread(Counter(name for graph in graphs for name in _misread_names(model, graph)))
     return Inspection(
         format=Format.TFLITE,
         precision=Precision.INT8 if quantized else _float_precision(stored.values()),
@@ -66,7 +68,8 @@ def _describe(model: schema.Model) -> Inspection:
         weights_bytes=sum(size_bytes for _, size_bytes in stored.values()),
         quantized=quantized,
         external=(),
-        notes=tuple(_notes(model, operators, quantized)),
+        notes=(*_notes(model, operators, quantized), *([misread] if misread else [])),
+        misread=misread,
     )
 
 
@@ -114,7 +117,11 @@ def _counts(tensor: schema.Tensor) -> bool:
 
 
 def _has_scale(tensor: schema.Tensor) -> bool:
-    return tensor.Quantization() is not None and tensor.Quantization().ScaleLength() > 0
+    return _scales(tensor) > 0
+
+
+def _scales(tensor: schema.Tensor) -> int:
+    return int(tensor.Quantization().ScaleLength()) if tensor.Quantization() is not None else 0
 
 
 def _quantized(model: schema.Model, graphs: list[schema.SubGraph]) -> tuple[str, ...]:
@@ -130,6 +137,33 @@ def _quantized(model: schema.Model, graphs: list[schema.SubGraph]) -> tuple[str,
                 found.add(f"{DTYPES[tensor.Type()].value} {kind}")
     # A bias follows from what it is added to.
     return tuple(sorted(found - {"int32 weights", "int64 weights"}))
+
+
+def _misread_names(model: schema.Model, graph: schema.SubGraph) -> Iterator[str]:
+    """Yield the types of operators that take the first of several scales for all channels.
+
+    Found out on tflite-runtime 2.14 with every operator that can have int8 weights: these two
+    ignore the other scales; convolutions and DEQUANTIZE do not.
+    """
+    for index, name in enumerate(_operator_names(model, graph)):
+        operator = graph.Operators(index)
+        if name in _MISREAD and operator.InputsLength() > 1 and operator.OutputsLength():
+            weight = graph.Tensors(max(operator.Inputs(1), 0))
+            is_float = graph.Tensors(operator.Outputs(0)).Type() == schema.TensorType.FLOAT32
+            is_int8 = weight.Type() == schema.TensorType.INT8
+            if is_float and is_int8 and _scales(weight) > 1:
+                yield name
+
+
+def _misread(found: Counter[str]) -> str:
+    if not found:
+        return ""
+    counted = ", ".join(f"{count} {name}" for name, count in found.most_common())
+    return (
+        f"gives wrong answers on tflite-runtime 2.14, without an error: {counted} with int8 "
+        "weights that have a scale for each channel, beside floats; quantize the float file with "
+        "'edgekit quantize', whose files are right there, or run this one on LiteRT"
+    )
 
 
 def _notes(

@@ -24,6 +24,7 @@ from edgekit.fetching.packages import cache_directory
 from edgekit.fetching.python_package import Wheel, fetch_wheel
 from edgekit.runtimes.execute import Executed
 from edgekit.runtimes.feed import match_names
+from edgekit.runtimes.inspect import inspect_file
 from edgekit.runtimes.limits import RUN
 
 NAME = "tflite-runtime"
@@ -110,6 +111,15 @@ def remove() -> int:
         with storage(place):
             shutil.rmtree(place)
     return freed_bytes
+
+
+def misread(artifact: Artifact) -> str:
+    """Say what in a TFLite file the runtime would compute wrongly, without running it; or ''.
+
+    Raises:
+        InputRefusedError: The file is damaged.
+    """
+    return inspect_file(artifact.path).misread if artifact.format is Format.TFLITE else ""
 
 
 def execute_there(

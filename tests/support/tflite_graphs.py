@@ -109,3 +109,14 @@ def placed() -> bytes:
     add = (schema.BuiltinOptions.AddOptions, schema.AddOptionsT())
     net.operator(schema.BuiltinOperator.ADD, [product, table], [y], options=add)
     return net.build([x], [y], names=(["x"], ["y"]))
+
+
+def hybrid(scales: int, code: int = _FULLY_CONNECTED) -> bytes:
+    """`x [1, 32]` floats, multiplied by int8 weights with so many scales, to `y [1, 64]`."""
+    net = Builder()
+    x, y = net.tensor("x", [1, 32]), net.tensor("y", [1, 64])
+    values = np.random.default_rng(0).integers(-127, 128, (64, 32), np.int8)
+    weight = net.tensor("w", [64, 32], "int8", value=values, scale=[0.01] * scales)
+    plain = (_OPTIONS, schema.FullyConnectedOptionsT())
+    net.operator(code, [x, weight, -1], [y], options=plain)
+    return net.build([x], [y], names=(["x"], ["y"]))

@@ -1,12 +1,12 @@
 """Turn a float .onnx or .tflite file into an int8 one, and say what that costs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from edgekit.cli.options import EXISTING_FILE, NEW_FILE, force_option
+from edgekit.cli.options import EXISTING_FILE, NEW_FILE, complete_targets, force_option
 from edgekit.cli.output import Output, asking, columns, example
 from edgekit.core.artifact import Format, Precision
 from edgekit.errors import EXIT_OVER_BUDGET
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from edgekit.core.progress import Progress
     from edgekit.core.results import Fidelity
     from edgekit.core.samples import Samples
+    from edgekit.core.target import Runtime
     from edgekit.quantization.report import QuantizationReport
     from edgekit.quantization.settings import QuantizeSettings
 
@@ -37,6 +38,7 @@ class Asked:
     metric: str
     max_loss: str
     file_format: str | None
+    target: tuple[str, ...]
     allow_quantized: bool
     force: bool
 
@@ -84,6 +86,12 @@ class Asked:
     help="Format of the int8 file; an .onnx file can become a .tflite file.",
 )
 @click.option(
+    "--target",
+    multiple=True,
+    shell_complete=complete_targets,
+    help="What the int8 file is for, where a runtime of its own asks for another form.",
+)
+@click.option(
     "--allow-quantized",
     is_flag=True,
     help="Copy a MODEL that is quantized already as it is, not refuse it.",
@@ -96,13 +104,16 @@ def command(out: Output, asked: Asked) -> None:
     Samples are .npz files with one array per model input. The int8 file is compared with
     MODEL on the test samples, or on the calibration samples where there are none, and both are
     timed on this machine. With --format tflite an .onnx file is converted first, and the int8
-    file compared with it.
+    file compared with it. For a --target that runs TFLite files on tflite-runtime, the
+    form is the one that is right and fast there, and checked on it.
     """
     from edgekit.cli.comparison import compare_files, judge
     from edgekit.cli.pair import time_pair
     from edgekit.cli.samples import scratch_folder
+    from edgekit.core.target import Runtime
     from edgekit.core.workspace import refuse_overwrite
     from edgekit.loading.artifact import open_artifact
+    from edgekit.pipeline import old_runtime
     from edgekit.quantization.quantize import quantize
 
     settings, by = _settings(asked), judge(asked.metric, asked.max_loss, asked.test)
@@ -112,12 +123,18 @@ def command(out: Output, asked: Asked) -> None:
     if asked.allow_quantized and artifact.precision is Precision.INT8:
         _pass_through(out, asked, artifact)
         return
+    runtimes = _runtimes(asked, artifact.format)
     with scratch_folder() as folder, out.progress() as progress:
         calibration, test = _samples(asked, artifact, folder)
         by.refuse_unfit(test, asked.test, artifact)
         source = _in_format(asked, artifact, calibration, folder, progress)
-        report = quantize(source, calibration, settings, asked.destination, progress=progress)
+        report = quantize(
+            source, calibration, settings, asked.destination, runtimes=runtimes, progress=progress
+        )
         made = open_artifact(report.path)
+        if Runtime.TFLITE_RUNTIME in runtimes:
+            note = old_runtime.checked((source, made), test, folder / "checked", progress)
+            report = replace(report, notes=(*report.notes, note))
         fidelity = compare_files((artifact, made), test, by, folder, progress)
         timed = time_pair(source, made, calibration, progress)
     over = by.over(fidelity)
@@ -140,6 +157,13 @@ def _settings(asked: Asked) -> "QuantizeSettings":
             "random_calibration": asked.random_calibration,
         },
     )
+
+
+def _runtimes(asked: Asked, given: Format) -> "frozenset[Runtime]":
+    from edgekit.config.target import load_target
+
+    made = Format(asked.file_format) if asked.file_format else given
+    return frozenset(load_target(name).runtime_of(made) for name in asked.target)
 
 
 def _refuse_contradictions(asked: Asked) -> None:

@@ -74,6 +74,7 @@ def command(out: Output, asked: Asked) -> None:
     from edgekit.cli.samples import scratch_folder
     from edgekit.loading.artifact import open_artifact
     from edgekit.loading.npz import read_npz
+    from edgekit.runtimes.tflite_runtime import misread
 
     _refuse_nothing_to_compare(asked)
     by = judge(asked.metric, asked.max_loss, asked.test)
@@ -86,7 +87,7 @@ def command(out: Output, asked: Asked) -> None:
         wanted = _run(_DEFAULT, reference, test, folder / "wanted", progress)
         fidelity = by.compare(wanted, found, test)
     over = by.over(fidelity)
-    _tell(out, asked, fidelity, over)
+    _tell(out, asked, fidelity, over, misread(candidate) if asked.runtime == _OLD else "")
     if over:
         click.get_current_context().exit(EXIT_OVER_BUDGET)
 
@@ -106,7 +107,7 @@ def _run(
     return run(artifact, test, out, progress=progress)
 
 
-def _tell(out: Output, asked: Asked, fidelity: "Fidelity", over: str) -> None:
+def _tell(out: Output, asked: Asked, fidelity: "Fidelity", over: str, wrong: str) -> None:
     from edgekit.cli.comparison import fidelity_rows
     from edgekit.core import wire
 
@@ -118,6 +119,7 @@ def _tell(out: Output, asked: Asked, fidelity: "Fidelity", over: str) -> None:
         ["candidate", f"{candidate}{runtime}"],
         *fidelity_rows(fidelity),
         *([["diverges", f"output '{diverged}'"]] if diverged else []),
+        *([["note", wrong]] if wrong else []),
         *([["over", over]] if over else []),
     ]
     plain = {
@@ -125,6 +127,7 @@ def _tell(out: Output, asked: Asked, fidelity: "Fidelity", over: str) -> None:
         "candidate": str(candidate),
         "runtime": asked.runtime,
         "fidelity": wire.plain(fidelity),
+        "misread": wrong,
         "over": over,
     }
     out.result(columns(rows), plain)

@@ -10,6 +10,7 @@ from support.tflite_graphs import classifier, loop, outlying, placed
 from support.tflite_models import Builder
 
 from edgekit.core.artifact import Format
+from edgekit.core.target import Runtime
 from edgekit.errors import UnsupportedError
 from edgekit.loading.artifact import open_artifact
 from edgekit.quantization.settings import RANGES, QuantizeSettings
@@ -151,6 +152,20 @@ def test_weights_inside_a_loop_become_int8(tmp_path: Path) -> None:
     assert made.report.int8_macs_percent == 100
     assert made.report.size_bytes < 0.7 * made.report.float_size_bytes
     assert made.report.float_operators == ()
+    assert sqnr_db(made) > 25
+
+
+def test_weights_inside_a_loop_are_only_stored_where_int8_would_be_slower(tmp_path: Path) -> None:
+    made = quantized(tmp_path, Format.TFLITE, loop(), runtimes=(Runtime.TFLITE_RUNTIME,), x=X)
+
+    assert made.report.int8_macs_percent == 0
+    assert made.report.size_bytes < 0.7 * made.report.float_size_bytes
+    (left,) = made.report.float_operators
+    assert (left.op_type, left.count) == ("FULLY_CONNECTED", 1)
+    assert left.reason == (
+        "between floats, int8 takes longer than float on tflite-runtime; "
+        "its weights are stored in int8"
+    )
     assert sqnr_db(made) > 25
 
 

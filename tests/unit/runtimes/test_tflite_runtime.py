@@ -1,22 +1,18 @@
 """The old tflite-runtime lives apart, and only the child that runs a model sees it."""
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from support import tflite_models
+from support.old_runtime import LIKE_LITERT, set_up_as
 
-from edgekit.core.progress import SILENT
 from edgekit.core.samples import Samples, save_samples
 from edgekit.errors import InputRefusedError, UnsupportedError
-from edgekit.fetching.python_package import Wheel
 from edgekit.loading.artifact import open_artifact
-from edgekit.runtimes import tflite_runtime
 from edgekit.runtimes.execute import execute
-from edgekit.runtimes.tflite_runtime import execute_there, folder, remove, set_up
+from edgekit.runtimes.tflite_runtime import execute_there, folder, remove
 
-LIKE_LITERT = "from ai_edge_litert.interpreter import Interpreter\n"
 CRASHING = "import os, signal\n\ndef Interpreter(**_):\n    os.kill(os.getpid(), signal.SIGSEGV)\n"
 TOO_OLD = """
 def Interpreter(**_):
@@ -27,27 +23,6 @@ def Interpreter(**_):
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "cache"))
-    # The checks of the machine are not what is tested here.
-    monkeypatch.setattr(tflite_runtime, "_refuse_other_machines", lambda: None)
-
-
-def set_up_as(interpreter: str, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Set up a stand-in whose wheels hold `interpreter`, a module's source."""
-
-    def fetch(wheel: Wheel, place: Path) -> Path:
-        file = place / wheel.file_name
-        with zipfile.ZipFile(file, "w") as archive:
-            if wheel.name == tflite_runtime.NAME:
-                archive.writestr("tflite_runtime/__init__.py", "")
-                archive.writestr("tflite_runtime/interpreter.py", interpreter)
-                archive.writestr(
-                    "tflite_runtime-2.14.0.dist-info/METADATA",
-                    "Metadata-Version: 2.1\nName: tflite-runtime\nVersion: 2.14.0\n",
-                )
-        return file
-
-    monkeypatch.setattr(tflite_runtime, "fetch_wheel", fetch)
-    return set_up(SILENT)
 
 
 @pytest.fixture
