@@ -11,7 +11,13 @@ from edgekit.errors import InputRefusedError, UnsupportedError
 FIRST_OPSET = 13
 """DequantizeLinear takes a scale for each channel from here on."""
 
-_QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "DynamicQuantizeLSTM")
+_QUANTIZED = (
+    "DequantizeLinear",
+    "DynamicQuantizeLinear",
+    "DynamicQuantizeLSTM",
+    "MatMulNBits",
+    "QuantizeLinear",
+)
 _DEFAULT_DOMAINS = ("", "ai.onnx")
 
 

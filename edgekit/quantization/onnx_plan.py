@@ -52,11 +52,15 @@ _NO_KERNEL = "onnxruntime has no int8 kernel for it"
 
 
 def make_plan(
-    model: onnx.ModelProto, keep_float: Sequence[str], hurting: Collection[str] = ()
+    model: onnx.ModelProto,
+    keep_float: Sequence[str],
+    hurting: Collection[str] = (),
+    dynamic: Collection[str] = (),
 ) -> Plan:
     """Plan int8 for the operators with weights, and for what lies between them.
 
-    Those that are `hurting`, by name, compute in float.
+    Those that are `hurting`, by name, compute in float; the rest of those that are `dynamic` in
+    int8, with scales that they find as they run.
     """
     graph = model.graph
     constants = {initializer.name for initializer in graph.initializer}
@@ -66,11 +70,12 @@ def make_plan(
     carriers = {o.name for o in operators if o.op_type in _CARRIERS}
     floats = set(float_tensors(graph))
     flow = [narrowed for o in operators if (narrowed := o.among(floats)).outputs]
-    int8 = with_carriers(flow, weighted - asked - {*hurting}, carriers - asked)
+    running = frozenset(dynamic) - asked - {*hurting}
+    int8 = with_carriers(flow, weighted - asked - {*hurting} - running, carriers - asked)
     reasons = {
         operator.name: (operator.op_type, _reason(operator, asked, hurting))
         for operator in operators
-        if operator.name not in int8 and _is_worth_telling(operator, asked, floats)
+        if operator.name not in int8 | running and _is_worth_telling(operator, asked, floats)
     }
     for node in graph.node:
         for body in bodies(node):
@@ -78,7 +83,7 @@ def make_plan(
                 if inner.op_type in WEIGHTS:
                     reason = ASKED if inner.name in asked else BODY
                     reasons[inner.name] = (inner.op_type, reason)
-    return Plan(int8, reasons)
+    return Plan(int8, reasons, running)
 
 
 def candidates(model: onnx.ModelProto, plan: Plan) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """Static int8 for ONNX, in a child: our own ranges, QDQ pairs by onnxruntime, then trimmed."""
 
+import functools
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,18 @@ from onnxruntime.quantization.calibrate import TensorsData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
 from edgekit.core.progress import Progress
+from edgekit.core.tensors import FloatArray
 from edgekit.errors import UnsupportedError
 from edgekit.quantization.calibration import calibrate, united
+from edgekit.quantization.forms import Forms, find_forms
 from edgekit.quantization.observed import Interval
 from edgekit.quantization.onnx_calibrate import onnx_outputs, onnx_stream
+from edgekit.quantization.onnx_dynamic import (
+    RUNTIME,
+    can_be_dynamic,
+    make_dynamic,
+    smoothable,
+)
 from edgekit.quantization.onnx_graph import float_tensors, fold
 from edgekit.quantization.onnx_lstm import make_lstms_dynamic
 from edgekit.quantization.onnx_plan import candidates, make_plan, meeting_same_weights
@@ -22,8 +31,9 @@ from edgekit.quantization.onnx_trim import trim
 from edgekit.quantization.onnx_weights import store_in_int8
 from edgekit.quantization.plan import Plan
 from edgekit.quantization.report import QuantizationReport, QuantizeRequest
-from edgekit.quantization.sensitivity import Sensitivity, find_sensitive, signal_to_noise_db
+from edgekit.quantization.sensitivity import signal_to_noise_db
 from edgekit.quantization.settings import Activation, QuantizeSettings
+from edgekit.quantization.smoothing import largest_of_channels
 from edgekit.runtimes.macs import int8_percent
 from edgekit.runtimes.macs_onnx import count_macs
 
@@ -44,13 +54,25 @@ def run(request: QuantizeRequest, progress: Progress) -> QuantizationReport:
             onnx_stream(model, _touched(model, plan), request, progress), settings.ranges
         )
         ranges = united(ranges, meeting_same_weights(model, plan))
-        found = _sensitivity(model, plan, request, ranges, progress)
-        notes = found.notes(settings.min_sqnr_db)
-        plan = make_plan(model, settings.keep_float, found.keep)
-        result = _with_pairs(model, plan, settings, ranges)
+        able = can_be_dynamic(model, plan)
+        smoothed = smoothable(model, able)
+
+        @functools.cache
+        def largest() -> Mapping[str, FloatArray]:
+            return largest_of_channels(onnx_stream(model, smoothed, request, progress))
+
+        def made(part: Plan) -> onnx.ModelProto:
+            pairs = _with_pairs(model, part, settings, ranges)
+            make_dynamic(pairs, part.dynamic, largest() if part.dynamic else {})
+            return pairs
+
+        forms = _forms(model, plan, request, made, progress)
+        notes = forms.notes(settings.min_sqnr_db, RUNTIME)
+        plan = make_plan(model, settings.keep_float, forms.found.keep, forms.dynamic)
+        result = made(plan)
     plan = plan.without(dynamic := make_lstms_dynamic(result, plan))
     stored = store_in_int8(result.graph, plan)
-    if not (plan.int8 or dynamic or stored):
+    if not (plan.int8 or plan.dynamic or dynamic or stored):
         raise UnsupportedError(
             "the model has no operator that int8 would shrink or speed up",
             hint="see 'edgekit inspect MODEL' for its operators, and check keep_float",
@@ -76,26 +98,26 @@ def _touched(model: onnx.ModelProto, plan: Plan) -> list[str]:
     return [name for name in float_tensors(model.graph) if name in touched]
 
 
-def _sensitivity(
+def _forms(
     model: onnx.ModelProto,
     plan: Plan,
     request: QuantizeRequest,
-    ranges: Mapping[str, Interval],
+    made: Callable[[Plan], onnx.ModelProto],
     progress: Progress,
-) -> Sensitivity:
-    """Try which operators that `plan` has in int8 should better stay float."""
+) -> Forms:
+    """Try how operators that `plan` has in int8 compute best, and which should stay float."""
     settings = request.settings
     tried = candidates(model, plan) if settings.min_sqnr_db else ()
     reference = onnx_outputs(model, request) if tried else []
 
-    def trial(int8: frozenset[str]) -> float:
+    def trial(int8: frozenset[str], dynamic: frozenset[str]) -> float:
         progress.update("try", 0, 0)
-        part = make_plan(model, settings.keep_float, frozenset(tried) - int8)
-        quantized = _with_pairs(model, part, settings, ranges)
+        part = make_plan(model, settings.keep_float, frozenset(tried) - int8, dynamic)
+        quantized = made(part)
         store_in_int8(quantized.graph, part)
         return signal_to_noise_db(reference, onnx_outputs(quantized, request))
 
-    return find_sensitive(tried, trial, settings.min_sqnr_db)
+    return find_forms(tried, can_be_dynamic(model, plan), trial, settings)
 
 
 def _with_pairs(

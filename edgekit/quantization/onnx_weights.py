@@ -51,7 +51,7 @@ def store_in_int8(graph: onnx.GraphProto, plan: Plan) -> frozenset[str]:
 def reads_large_constant(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> bool:
     """Whether `node`, which has no weights, reads one of `constants` that int8 makes smaller."""
     return node.op_type in _TAKING_CONSTANTS and any(
-        name in constants and _is_worth_it(constants[name]) for name in node.input
+        name in constants and _is_table(constants[name]) for name in node.input
     )
 
 
@@ -67,9 +67,10 @@ def _store(
             yield from _store(body, plan, constants)
         if not plan.may_store(node.name):
             continue
+        is_worth_it = _is_table if node.op_type in _TAKING_CONSTANTS else _is_worth_it
         for place in _places(node, plan):
             name = node.input[place] if place < len(node.input) else ""
-            if name in constants and _is_worth_it(constants[name]):
+            if name in constants and is_worth_it(constants[name]):
                 if name not in stored:
                     tensor = constants[name]
                     stored[name] = _stored(graph, tensor, _kept_axes(node, tensor))
@@ -87,6 +88,11 @@ def _places(node: onnx.NodeProto, plan: Plan) -> Iterable[int]:
     if node.op_type in _TAKING_CONSTANTS and plan.reasons[node.name][1] != HURTS:
         return range(len(node.input))
     return WEIGHTS.get(node.op_type, ())
+
+
+def _is_table(tensor: onnx.TensorProto) -> bool:
+    """Whether a constant is worth it and no vector: biases and gains go into every activation."""
+    return sum(size > 1 for size in tensor.dims) > 1 and _is_worth_it(tensor)
 
 
 def _is_worth_it(tensor: onnx.TensorProto) -> bool:

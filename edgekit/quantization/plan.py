@@ -45,11 +45,13 @@ class Operator:
 class Plan:
     """The names of the operators that become int8, and the reason of every other one.
 
-    `reasons` holds, by name, the type of an operator that stays float, and why.
+    `reasons` holds, by name, the type of an operator that stays float, and why. Those that are
+    `dynamic` read and write floats, and compute in int8 with scales that they find as they run.
     """
 
     int8: frozenset[str]
     reasons: dict[str, tuple[str, str]]
+    dynamic: frozenset[str] = frozenset()
 
     def may_store(self, name: str) -> bool:
         """Whether the weights of an operator may be int8 though it computes in float."""

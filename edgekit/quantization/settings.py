@@ -25,6 +25,20 @@ class Activation(Enum):
     INT8 = "int8"
 
 
+class Scales(Enum):
+    """When the scale of an activation is found.
+
+    `static`: once, by calibration. `dynamic`: for each row, as the model runs, by operators that
+    can; more accurate where rows differ much, as in large attention nets, and for newer runtimes
+    only. `auto` is static, and dynamic where that falls short of `min_sqnr_db` and dynamic does
+    better.
+    """
+
+    AUTO = "auto"
+    STATIC = "static"
+    DYNAMIC = "dynamic"
+
+
 @dataclass(frozen=True)
 class QuantizeSettings:
     """How a float file becomes an int8 file.
@@ -32,6 +46,9 @@ class QuantizeSettings:
     Attributes:
         ranges: How the range of an activation is chosen from what was observed.
         activation: The type of activations in an ONNX file.
+        scales: When the scale of an activation is found: `static`, by calibration, runs everywhere;
+            `dynamic`, for each row as the model runs; `auto` is static unless that misses
+            `min_sqnr_db`.
         calibration_samples: Samples to calibrate on, at most.
         per_channel: A scale for each channel of a weight, not one for all of it.
         keep_float: Patterns (`*` and `?`) of operator names or types; what matches stays float.
@@ -43,6 +60,7 @@ class QuantizeSettings:
 
     ranges: Annotated[RangeMethod, PluginOf(RANGES)] = field(default_factory=MinMax)
     activation: Activation = Activation.AUTO
+    scales: Scales = Scales.AUTO
     calibration_samples: Annotated[int, Field(ge=1)] = 256
     per_channel: bool = True
     keep_float: tuple[str, ...] = ()

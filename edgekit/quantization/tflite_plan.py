@@ -71,11 +71,15 @@ _OTHER = "in int8 it costs accuracy or has no kernel, and it holds no weights"
 
 
 def make_plan(
-    model: schema.ModelT, keep_float: Sequence[str], hurting: Collection[str] = ()
+    model: schema.ModelT,
+    keep_float: Sequence[str],
+    hurting: Collection[str] = (),
+    dynamic: Collection[str] = (),
 ) -> Plan:
     """Plan int8 for the operators with weights, and for what lies between them.
 
-    Those that are `hurting`, by name, are not quantized statically.
+    Those that are `hurting`, by name, are not quantized statically; the rest of those that are
+    `dynamic` compute in int8 with scales that they find as they run.
     """
     graph = model.subgraphs[0]
     operators = operators_of(model, graph)
@@ -93,11 +97,12 @@ def make_plan(
         tensor_name(tensor) for tensor in graph.tensors if tensor.type == schema.TensorType.FLOAT32
     }
     flow = [narrowed for o in operators if (narrowed := o.among(floats)).outputs]
-    int8 = with_carriers(flow, weighted - asked - {*hurting}, carriers - asked)
+    running = frozenset(dynamic) - asked - {*hurting}
+    int8 = with_carriers(flow, weighted - asked - {*hurting} - running, carriers - asked)
     reasons = {
         operator.name: (operator.op_type, _reason(operator, asked, hurting))
         for operator in operators
-        if operator.name not in int8
+        if operator.name not in int8 | running
         and (operator.name in asked or operator.op_type not in _WITHOUT_ARITHMETIC)
         and floats & set(operator.outputs)
     }
@@ -106,7 +111,7 @@ def make_plan(
             if operator.op_type in WEIGHTED:
                 reason = ASKED if operator.name in asked else BODY
                 reasons[operator.name] = (operator.op_type, reason)
-    return Plan(int8, reasons)
+    return Plan(int8, reasons, running)
 
 
 def candidates(model: schema.ModelT, plan: Plan) -> tuple[str, ...]:

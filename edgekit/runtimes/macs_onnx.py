@@ -24,6 +24,8 @@ _WEIGHT_INPUT = {"QLinearConv": 3, "QLinearMatMul": 3, "QGemm": 3}
 # onnxruntime runs these in int8 only if their output is quantized too.
 _NEEDS_QUANTIZED_OUTPUT = {"Conv"}
 _INT8_KERNELS = {"Conv", "MatMul", "Gemm"}
+_INT8_AS_STORED = {"LSTM", "MatMul"}
+_INT8_BITS = 8
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def _fix_named_axes(graph: onnx.GraphProto) -> None:
 
 
 def _name_as_standard(graph: onnx.GraphProto) -> None:
-    """Call int8 LSTMs by the standard's name: shapes end at an operator that onnx does not know."""
+    """Call int8 operators by the standard's names: shapes end at one that onnx does not know."""
     for node in graph.node:
         for attribute in node.attribute:
             for body in (attribute.g, *attribute.graphs):
@@ -69,6 +71,18 @@ def _name_as_standard(graph: onnx.GraphProto) -> None:
         if node.op_type == "DynamicQuantizeLSTM":
             node.op_type, node.domain = "LSTM", ""
             del node.input[8:]
+        if node.op_type == "MatMulNBits":
+            sizes = {attribute.name: attribute.i for attribute in node.attribute}
+            if sizes.get("bits") == _INT8_BITS:
+                weight = onnx.TensorProto(
+                    name=f"{node.output[0]}/weight",
+                    dims=[sizes["K"], sizes["N"]],
+                    data_type=onnx.TensorProto.INT8,
+                )
+                graph.initializer.append(weight)
+                node.op_type, node.domain = "MatMul", ""
+                node.input[:] = [node.input[0], weight.name]
+                del node.attribute[:]
 
 
 def _count(
@@ -93,7 +107,7 @@ def _count(
             macs = _FORMULAS[kind](_operands(node, shapes))
             is_int8 = (
                 node.op_type in _INTEGER_OPS
-                or (kind == "LSTM" and node.input[1] in integers)
+                or (kind in _INT8_AS_STORED and node.input[1] in integers)
                 or _is_int8(node, producers, consumers)
             )
             yield OperatorMacs(node.name or node.output[0], kind, macs, is_int8)

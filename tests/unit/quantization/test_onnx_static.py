@@ -13,10 +13,11 @@ from support.quantizing import Quantized, call_here, quantized, sqnr_db
 
 from edgekit.core.artifact import Format
 from edgekit.errors import InputRefusedError, UnsupportedError
+from edgekit.loading.artifact import open_artifact
 from edgekit.quantization.onnx_lstm import make_lstms_dynamic
 from edgekit.quantization.onnx_plan import make_plan
 from edgekit.quantization.quantize import quantize
-from edgekit.quantization.settings import Activation, QuantizeSettings
+from edgekit.quantization.settings import Activation, QuantizeSettings, Scales
 
 X = np.random.default_rng(0).standard_normal((40, 8)).astype(np.float32)
 
@@ -210,7 +211,7 @@ def outlying() -> onnx.ModelProto:
 
 
 def test_what_hurts_computes_in_float_with_int8_weights(tmp_path: Path) -> None:
-    made = quantized(tmp_path, Format.ONNX, outlying(), x=X)
+    made = quantized(tmp_path, Format.ONNX, outlying(), QuantizeSettings(scales=Scales.STATIC), x=X)
 
     assert [(f.op_type, f.count, f.reason) for f in made.report.float_operators] == [
         ("MatMul", 1, "in static int8 it costs the outputs most; its weights are stored in int8")
@@ -221,16 +222,16 @@ def test_what_hurts_computes_in_float_with_int8_weights(tmp_path: Path) -> None:
 
 def placed() -> onnx.ModelProto:
     """A layer, whose result takes the half of its softmax, and to which a table is added."""
-    table = np.where(np.arange(512) < 3, -50, weights(512, seed=5)).astype(np.float32)
+    table = np.where(np.arange(256) < 2, -50, weights(2, 256, seed=5)).astype(np.float32)
     return graph_model(
         [
             helper.make_node("MatMul", ["x", "w"], ["h"], name="layer"),
             helper.make_node("Softmax", ["h"], ["s"], name="shares"),
             helper.make_node("Add", ["s", "table"], ["y"], name="place"),
         ],
-        [tensor("x", ["batch", 8])],
-        [tensor("y", ["batch", 512])],
-        [numpy_helper.from_array(weights(8, 512, seed=1), "w"), numpy_helper.from_array(table)],
+        [tensor("x", ["batch", 2, 8])],
+        [tensor("y", ["batch", 2, 256])],
+        [numpy_helper.from_array(weights(8, 256, seed=1), "w"), numpy_helper.from_array(table)],
     )
 
 
@@ -248,15 +249,14 @@ def test_large_constants_are_int8_unless_that_hurts(
     model = placed()
     model.graph.initializer[1].name = "table"
 
-    made = quantized(tmp_path, Format.ONNX, model, settings, x=X)
+    made = quantized(tmp_path, Format.ONNX, model, settings, x=np.repeat(X[:, None], 2, axis=1))
 
     floats = [
         initializer
         for initializer in onnx.load(made.path).graph.initializer
         if initializer.data_type == TensorProto.FLOAT and np.prod(initializer.dims) == 512
     ]
-    # The other one is the scale of each channel of the layer.
-    assert len(floats) == 1 + is_float
+    assert len(floats) == is_float
 
 
 def test_a_table_has_a_scale_for_each_row(tmp_path: Path) -> None:
@@ -272,6 +272,89 @@ def test_a_table_has_a_scale_for_each_row(tmp_path: Path) -> None:
 
     found = [i for i in onnx.load(made.path).graph.initializer if list(i.dims) == [8, 1]]
     assert len(found) == 1
+
+
+def test_a_vector_that_goes_into_every_row_stays_float(tmp_path: Path) -> None:
+    model = placed()
+    model.graph.initializer[1].CopyFrom(numpy_helper.from_array(weights(512, seed=2), "table"))
+    model.graph.initializer[0].CopyFrom(numpy_helper.from_array(weights(8, 512, seed=1), "w"))
+    model.graph.output[0].CopyFrom(tensor("y", ["batch", 2, 512]))
+    rows = np.repeat(X[:, None], 2, axis=1)
+
+    made = quantized(tmp_path, Format.ONNX, model, QuantizeSettings(min_sqnr_db=0), x=rows)
+
+    constants = [
+        numpy_helper.to_array(initializer)
+        for initializer in onnx.load(made.path).graph.initializer
+        if initializer.data_type == TensorProto.FLOAT
+    ]
+    assert any(np.array_equal(values, weights(512, seed=2)) for values in constants)
+
+
+def products(*, transposed: bool) -> onnx.ModelProto:
+    """A row of a table for each token, and two products; one value is 300 times the others."""
+    first, second = weights(32, 64, seed=1), weights(64, 48, seed=2)
+    first[:, 0] *= 300
+    second[0] /= 300
+    return graph_model(
+        [
+            helper.make_node("Gather", ["table", "tokens"], ["x"], name="embedding"),
+            helper.make_node("MatMul", ["x", "w1"], ["h"], name="first"),
+            helper.make_node("Gemm", ["h", "w2", "b"], ["y"], name="second", transB=transposed),
+        ],
+        [tensor("tokens", ["batch"], TensorProto.INT64)],
+        [tensor("y", ["batch", 48])],
+        [
+            numpy_helper.from_array(weights(40, 32, seed=3), "table"),
+            numpy_helper.from_array(first, "w1"),
+            numpy_helper.from_array(second.T if transposed else second, "w2"),
+            numpy_helper.from_array(weights(48, seed=4), "b"),
+        ],
+    )
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_outliers_get_scales_for_each_row_as_the_model_runs(
+    tmp_path: Path, *, transposed: bool
+) -> None:
+    tokens = np.arange(40, dtype=np.int64)
+
+    made = quantized(tmp_path, Format.ONNX, products(transposed=transposed), tokens=tokens)
+
+    assert sqnr_db(made) > 35  # two products in int8
+    assert made.report.float_operators == ()
+    assert made.report.int8_macs_percent == 100
+    assert "3 operators scale each row of their inputs as the model runs" in made.report.notes[-1]
+    assert "'scales: static' is for all" in made.report.notes[-1]
+    assert made.report.size_bytes < 0.5 * made.report.float_size_bytes
+    with pytest.raises(UnsupportedError, match="is quantized already"):
+        quantize(open_artifact(made.path), made.samples, QuantizeSettings(), tmp_path / "twice")
+
+
+def test_scales_are_static_where_that_is_asked_for(tmp_path: Path) -> None:
+    settings = QuantizeSettings(scales=Scales.STATIC, min_sqnr_db=0)
+    tokens = np.arange(40, dtype=np.int64)
+
+    made = quantized(tmp_path, Format.ONNX, products(transposed=False), settings, tokens=tokens)
+
+    types = {node.op_type for node in onnx.load(made.path).graph.node}
+    assert "MatMulNBits" not in types
+
+
+def test_products_that_share_weights_keep_sharing_them(tmp_path: Path) -> None:
+    model = products(transposed=False)
+    model.graph.node[2].CopyFrom(helper.make_node("MatMul", ["h", "w2"], ["g"], name="second"))
+    model.graph.node.append(helper.make_node("MatMul", ["g", "w2"], ["y"], name="third"))
+    model.graph.initializer[2].CopyFrom(numpy_helper.from_array(weights(64, 64, seed=2), "w2"))
+    model.graph.output[0].CopyFrom(tensor("y", ["batch", 64]))
+    settings = QuantizeSettings(scales=Scales.DYNAMIC, min_sqnr_db=0)
+    tokens = np.arange(40, dtype=np.int64)
+
+    made = quantized(tmp_path, Format.ONNX, model, settings, tokens=tokens)
+
+    types = [node.op_type for node in onnx.load(made.path).graph.node]
+    assert types.count("MatMulNBits") == 1
+    assert "as asked" in made.report.notes[-1]
 
 
 def recurrent(kind: str, gates: int) -> onnx.ModelProto:

@@ -108,6 +108,25 @@ def test_an_integer_operator_is_int8() -> None:
     assert found == OperatorMacs("product", "MatMul", 24, is_int8=True)
 
 
+def test_a_product_with_blocks_of_int8_weights_is_int8() -> None:
+    node = helper.make_node(
+        "MatMulNBits",
+        ["x", "levels", "scale"],
+        ["y"],
+        name="layer",
+        domain="com.microsoft",
+        K=20,
+        N=6,
+        bits=8,
+        block_size=16,
+    )
+    stored = {"levels": np.zeros((6, 2, 16), np.uint8), "scale": np.ones((6, 2), np.float32)}
+
+    found = one(node, ["n", 5, 20], ["n", 5, 6], **stored)
+
+    assert found == OperatorMacs("layer", "MatMul", 5 * 20 * 6, is_int8=True)
+
+
 def test_stale_shapes_in_the_file_are_not_believed() -> None:
     model = onnx_models.mlp()
     model.graph.value_info.append(tensor("h", [900, 900]))
