@@ -28,7 +28,7 @@ from edgekit.quantization.onnx_graph import float_tensors, fold
 from edgekit.quantization.onnx_lstm import make_lstms_dynamic
 from edgekit.quantization.onnx_plan import candidates, make_plan, meeting_same_weights
 from edgekit.quantization.onnx_trim import trim
-from edgekit.quantization.onnx_weights import store_in_int8
+from edgekit.quantization.onnx_weights import part_weights, store_in_int8
 from edgekit.quantization.plan import Plan
 from edgekit.quantization.report import QuantizationReport, QuantizeRequest
 from edgekit.quantization.sensitivity import signal_to_noise_db
@@ -132,6 +132,7 @@ def _with_pairs(
     copied.CopyFrom(model)
     if not planned:
         return copied
+    part_weights(copied.graph, plan.int8)
     quantizer = QDQQuantizer(
         copied,
         per_channel=settings.per_channel,

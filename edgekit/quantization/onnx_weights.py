@@ -5,7 +5,7 @@ the file is small and the operator as fast as with float weights; DequantizeLine
 place would run in every inference.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import numpy as np
 import onnx
@@ -46,6 +46,28 @@ def store_in_int8(graph: onnx.GraphProto, plan: Plan) -> frozenset[str]:
     """
     weighted = {node.name for node in all_nodes(graph) if node.op_type in WEIGHTS}
     return frozenset(_store(graph, plan, {})) & weighted
+
+
+def part_weights(graph: onnx.GraphProto, names: Collection[str]) -> None:
+    """Give weights that operators of these `names` read along different axes a copy each.
+
+    Scales go along one axis of a weight, and an autoencoder that reads its weight forwards and
+    backwards needs them along both.
+    """
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    axes: dict[str, dict[tuple[int, ...], str]] = {}
+    for node in graph.node:
+        for place in WEIGHTS.get(node.op_type, ()) if node.name in names else ():
+            tensor = constants.get(node.input[place]) if place < len(node.input) else None
+            if tensor is None:
+                continue
+            kept = _kept_axes(node, tensor)
+            known = axes.setdefault(tensor.name, {kept: tensor.name})
+            if kept not in known:
+                known[kept] = f"{tensor.name}/{len(known)}"
+                values = onnx.numpy_helper.to_array(tensor)
+                graph.initializer.append(onnx.numpy_helper.from_array(values, known[kept]))
+            node.input[place] = known[kept]
 
 
 def reads_large_constant(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> bool:

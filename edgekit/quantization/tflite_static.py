@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from ai_edge_litert.tools import flatbuffer_utils
@@ -31,6 +32,7 @@ from edgekit.quantization.sensitivity import (
 from edgekit.quantization.tflite_biases import flatten_biases
 from edgekit.quantization.tflite_constants import readers_of_constants, store_constants
 from edgekit.quantization.tflite_equalize import equalize_channels
+from edgekit.quantization.tflite_outputs import part_outputs
 from edgekit.quantization.tflite_plan import (
     EMBEDDING,
     STORABLE,
@@ -49,6 +51,8 @@ from edgekit.runtimes.macs_tflite import count_macs
 from edgekit.runtimes.tflite_names import shorten_names
 from edgekit.runtimes.tflite_writer import to_bytes
 
+_Statistics = dict[str, dict[str, npt.NDArray[np.float64]]]
+
 
 def run(request: QuantizeRequest, progress: Progress) -> QuantizationReport:
     """Quantize the TFLite file of `request`; see `edgekit.quantization.quantize`.
@@ -60,6 +64,7 @@ def run(request: QuantizeRequest, progress: Progress) -> QuantizationReport:
         # The interpreter verifies the file; only then is it safe to walk by hand.
         Interpreter(model_path=str(request.artifact.path), num_threads=1)
     model = flatbuffer_utils.read_model_from_bytearray(request.artifact.path.read_bytes())
+    part_outputs(model)
     flatten_biases(model)
     equalize_channels(model)
     shorten_names(model)
@@ -76,7 +81,7 @@ def run(request: QuantizeRequest, progress: Progress) -> QuantizationReport:
     found = _sensitivity(model, plan, request, ranges, progress)
     plan = _plan(model, request, found.keep)
     progress.update("write", 0, 0)
-    quantized = _quantized(content, _recipe(model, plan, request), ranges)
+    quantized = _quantized(content, _recipe(model, plan, request), _statistics(model, ranges))
     store_constants(quantized, found.keep | _asked(model, request))
     request.out.write_bytes(to_bytes(quantized))
     macs = count_macs(quantized)
@@ -117,7 +122,7 @@ def _sensitivity(
     def trial(int8: frozenset[str]) -> float:
         progress.update("try", 0, 0)
         part = _plan(model, request, frozenset(tried) - int8)
-        quantized = _quantized(content, _recipe(model, part, request), ranges)
+        quantized = _quantized(content, _recipe(model, part, request), _statistics(model, ranges))
         store_constants(quantized, frozenset(tried) - int8 | _asked(model, request))
         return signal_to_noise_db(reference, _outputs(to_bytes(quantized), request))
 
@@ -280,13 +285,25 @@ def _pattern(operators: Sequence[Operator]) -> str:
     return f"^(?:{'|'.join(scopes) or '(?!)'})$"
 
 
-def _quantized(
-    content: bytes, recipe: RecipeManager, ranges: Mapping[str, Interval]
-) -> schema.ModelT:
-    statistics = {
-        name: {"min": np.array([interval.low]), "max": np.array([interval.high])}
+def _statistics(model: schema.ModelT, ranges: Mapping[str, Interval]) -> _Statistics:
+    """Return `ranges` in ai-edge-quantizer's terms.
+
+    They have the rank of their tensors: where a constant joins one, the quantizer gives scales
+    that have not one axis too many.
+    """
+    ranks = {
+        tensor_name(t): len(t.shape) for t in model.subgraphs[0].tensors if t.shape is not None
+    }
+    return {
+        name: {
+            "min": np.full((1,) * ranks[name], interval.low),
+            "max": np.full((1,) * ranks[name], interval.high),
+        }
         for name, interval in ranges.items()
     }
+
+
+def _quantized(content: bytes, recipe: RecipeManager, statistics: _Statistics) -> schema.ModelT:
     try:
         quantizer = Quantizer(content, recipe.get_quantization_recipe())
         with _keeping_tensors():

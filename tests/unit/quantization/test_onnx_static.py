@@ -550,3 +550,22 @@ def test_steps_that_share_weights_store_one_int8_bias(tmp_path: Path) -> None:
     biases = [i for i in onnx.load(made.path).graph.initializer if i.data_type == TensorProto.INT32]
     assert len(biases) == 1
     assert sqnr_db(made) > 25
+
+
+def test_a_weight_read_both_ways_has_scales_along_both(tmp_path: Path) -> None:
+    """An autoencoder whose decoder reads the encoder's weight backwards."""
+    model = graph_model(
+        [
+            helper.make_node("Gemm", ["x", "w"], ["code"], name="encode", transB=1),
+            helper.make_node("Gemm", ["code", "w"], ["y"], name="decode"),
+        ],
+        [tensor("x", ["batch", 48])],
+        [tensor("y", ["batch", 48])],
+        [numpy_helper.from_array(weights(24, 48), "w")],
+    )
+    samples = np.random.default_rng(0).standard_normal((16, 48)).astype(np.float32)
+
+    made = quantized(tmp_path, Format.ONNX, model, x=samples)
+
+    assert made.report.int8_macs_percent == 100
+    assert sqnr_db(made) > 25

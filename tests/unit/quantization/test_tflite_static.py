@@ -228,3 +228,44 @@ def test_a_table_of_words_has_one_scale_as_older_runtimes_read_one_only(tmp_path
     assert table.type == schema.TensorType.INT8
     assert len(table.quantization.scale) == 1
     assert sqnr_db(made) > 30
+
+
+def test_an_output_that_the_model_reads_itself_stays_float(tmp_path: Path) -> None:
+    net = Builder()
+    x, state, y = (net.tensor(name, [1, 32]) for name in ("x", "state", "y"))
+    plain = (schema.BuiltinOptions.FullyConnectedOptions, schema.FullyConnectedOptionsT())
+    for seed, (source, target) in enumerate(((x, state), (state, y))):
+        values = np.random.default_rng(seed).standard_normal((32, 32)).astype(np.float32)
+        weight = net.tensor(f"w{seed}", [32, 32], value=values)
+        fully_connected = schema.BuiltinOperator.FULLY_CONNECTED
+        net.operator(fully_connected, [source, weight], [target], options=plain)
+    model = net.build([x], [y, state], names=(["x"], ["y", "state"]))
+
+    made = quantized(tmp_path, Format.TFLITE, model, x=X)
+
+    assert open_artifact(made.path).signature == made.artifact.signature
+    assert made.report.int8_macs_percent == 100
+    assert sqnr_db(made) > 25
+
+
+def test_a_constant_that_joins_an_int8_tensor_is_int8_too(tmp_path: Path) -> None:
+    net = Builder()
+    x, y = net.tensor("x", [1, 32]), net.tensor("y", [1, 32])
+    joined = net.tensor("joined", [1, 40])
+    zeros = net.tensor("zeros", [1, 8], value=np.zeros((1, 8), np.float32))
+    values = np.random.default_rng(0).standard_normal((32, 40)).astype(np.float32)
+    weight = net.tensor("w", [32, 40], value=values)
+    along = schema.ConcatenationOptionsT(axis=1)
+    concatenation, fully = schema.BuiltinOperator.CONCATENATION, schema.FullyConnectedOptionsT()
+    options = schema.BuiltinOptions
+    net.operator(concatenation, [x, zeros], [joined], options=(options.ConcatenationOptions, along))
+    net.operator(
+        schema.BuiltinOperator.FULLY_CONNECTED,
+        [joined, weight],
+        [y],
+        options=(options.FullyConnectedOptions, fully),
+    )
+
+    made = quantized(tmp_path, Format.TFLITE, net.build([x], [y], names=(["x"], ["y"])), x=X)
+
+    assert sqnr_db(made) > 25
