@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -48,9 +48,9 @@ def run_module(module: "nn.Module", inputs: "Mapping[str, Tensor]") -> "dict[str
     """Call a module with named inputs and return its outputs by name, shape `[rows, ...]` each.
 
     Inputs are passed by keyword, or in order to a `forward` that takes `*args`. A single output
-    is called `output`, those of a tuple `output_0`, `output_1` and so on; a dictionary's keep
-    their keys. Those of a tuple or dictionary inside are called after it: `output_1_0`. What is
-    `None` is left out.
+    is called `output`, those of a tuple `output_0`, `output_1` and so on; those of a
+    dictionary or a dataclass keep their names. What lies inside of another is called after it:
+    `output_1_0`. What is `None` is left out.
     """
     parameters = inspect.signature(module.forward).parameters.values()
     if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
@@ -65,6 +65,8 @@ def _named(returned: object, name: str) -> "Iterator[tuple[str, Tensor]]":
     if isinstance(returned, Mapping):
         for key, value in returned.items():
             yield from _named(value, f"{name}_{key}" if name else str(key))
+    elif is_dataclass(returned) and not isinstance(returned, type):
+        yield from _named({one.name: getattr(returned, one.name) for one in fields(returned)}, name)
     elif isinstance(returned, tuple | list):
         for index, value in enumerate(returned):
             yield from _named(value, f"{name or 'output'}_{index}")

@@ -12,6 +12,7 @@ from edgekit.core.model import Model, run_module
 from edgekit.core.samples import Samples
 from edgekit.core.tensors import Array
 from edgekit.errors import InputRefusedError, MissingExtraError, UnsupportedError
+from edgekit.exporting.mask_guard import masks_taken_as_they_are
 from edgekit.exporting.parity import relative_errors
 from edgekit.exporting.positional import Positional
 from edgekit.exporting.recurrent import refusing_packed_sequences
@@ -52,7 +53,8 @@ def export(
     with refusing_packed_sequences(model.module):
         reference = _in_pytorch(model, inputs)
     writer = WRITERS.get(file_format.value)()
-    notes = writer.write(Positional(model), model.signature, example, out, settings.opset)
+    with masks_taken_as_they_are():
+        notes = writer.write(Positional(model), model.signature, example, out, settings.opset)
     errors = relative_errors(reference, _in_file(out, file_format, inputs))
     for name, error in errors.items():
         if not error <= settings.max_relative_error:

@@ -15,6 +15,7 @@ from torch.nn.parameter import UninitializedParameter
 from edgekit.core.model import Change, Model
 from edgekit.core.samples import Samples
 from edgekit.errors import InputRefusedError, UnsupportedError, UsageError
+from edgekit.loading.fast_path import fast_path_differs, leave_fast_path
 from edgekit.loading.plain_weights import make_weights_plain
 from edgekit.loading.source import ModelSource
 from edgekit.loading.trial import find_signature
@@ -60,6 +61,9 @@ def build_model(source: ModelSource, samples: Samples) -> Model:
         history.append(Change("model", summary))
     if batch_of(signature) is not None:
         history.append(Change("model", "it takes one sample at a time, and fails on two"))
+    if fast_path_differs(module, samples, signature):
+        summary = "padded steps hold what training gives, not the zeros of PyTorch's fast path"
+        history.append(Change("model", summary))
     return Model(module, signature, tuple(history))
 
 
@@ -82,6 +86,7 @@ def build_module(source: ModelSource) -> nn.Module:
         )
     # Some modules bring an `eval` of their own that forgets to return them.
     module.eval()
+    leave_fast_path()
     _refuse_unusable(module, source.factory)
     return module
 

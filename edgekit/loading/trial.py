@@ -127,7 +127,8 @@ def _output_spec(name: str, value: object, count: int, batch: Dim) -> TensorSpec
     if not isinstance(value, Tensor):
         raise UnsupportedError(
             f"the model's output '{name}' is a {type(value).__name__}, not a tensor",
-            hint="return a tensor, a tuple of tensors, or a dictionary of tensors",
+            hint="return a tensor, or a tuple, a dictionary or a dataclass of tensors; leave "
+            "caches out (as by config.use_cache = False)",
         )
     dtype, sizes = str(value.dtype).removeprefix("torch."), tuple(value.shape)
     if dtype not in _DTYPES:

@@ -85,11 +85,20 @@ class Groups:
                 continue
             root = group[0].dep.target.module
             channels = len(group[0].idxs)
-            weights = []
-            for dep, places, roots in parts:
-                slices = _slices(dep.target.module, self._makes(dep))
-                if slices is not None and None not in roots:
-                    weights.append(_by_root(slices[places], roots, channels))
+            sliced = [
+                (slices, places, roots)
+                for dep, places, roots in parts
+                if (slices := _slices(dep.target.module, self._makes(dep))) is not None
+            ]
+            # Behind a transpose the graph takes steps for channels, as where a linear layer mixes
+            # steps; what it says of more channels than a layer has stays as wide as it is.
+            if any(max(places) >= len(slices) for slices, places, _ in sliced):
+                continue
+            weights = [
+                _by_root(slices[places], roots, channels)
+                for slices, places, roots in sliced
+                if None not in roots
+            ]
             self._roots[self._names[root]] = root
             yield ChannelGroup(
                 self._names[root],

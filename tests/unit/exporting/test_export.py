@@ -6,6 +6,7 @@ import pytest
 import torch
 from support.torch_models import model_for, samples_for
 from torch import Tensor, nn
+from torch.nn.modules import transformer
 
 from edgekit.core.artifact import Format
 from edgekit.core.model import Model
@@ -122,6 +123,43 @@ def test_a_file_that_its_runtime_refuses_is_the_converters_fault(
         export(
             Model(Insists(), SIGNATURE, ()), samples, Format.ONNX, tmp_path / "m", ExportSettings()
         )
+
+
+class Masked(nn.Module):
+    """PyTorch's own decoder, with a mask that is causal or one that is not."""
+
+    def __init__(self, hidden: Tensor) -> None:
+        super().__init__()
+        self.layers = nn.TransformerDecoder(
+            nn.TransformerDecoderLayer(4, 2, 8, batch_first=True), 1
+        )
+        self.register_buffer("hidden", hidden)
+
+    def forward(self, x: Tensor) -> Tensor:
+        steps = x.unsqueeze(1).expand(-1, 3, -1)
+        decoded: Tensor = self.layers(steps.cumsum(1), steps, tgt_mask=self.hidden)
+        return decoded.sum(1)
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        torch.ones(3, 3, dtype=torch.bool).triu(1),
+        torch.full((3, 3), float("-inf")).triu(1),
+        torch.eye(3, dtype=torch.bool),
+    ],
+)
+def test_a_decoder_is_exported_with_whatever_mask_it_has(hidden: Tensor, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    rows = np.random.default_rng(0).standard_normal((4, 4), dtype=np.float32)
+    samples = save_samples(tmp_path / "samples", {"x": rows})
+    model = Model(Masked(hidden).eval(), SIGNATURE, ())
+    looks = transformer._detect_is_causal_mask
+
+    report = export(model, samples, Format.ONNX, tmp_path / "model.onnx", ExportSettings())
+
+    assert report.notes == ()
+    assert transformer._detect_is_causal_mask is looks
 
 
 def test_samples_that_do_not_fit_are_refused_before_the_work(tmp_path: Path) -> None:

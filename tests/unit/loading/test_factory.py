@@ -1,5 +1,6 @@
 """A factory's module becomes a model with weights and a signature."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -307,3 +308,62 @@ def test_a_module_that_edgekit_cannot_work_on_is_refused(
 
     with pytest.raises(kind, match=message):
         build_model(ModelSource(f"unusable_net:{factory}", tmp_path, None, {}), samples)
+
+
+@dataclass(frozen=True)
+class Named:
+    logits: Tensor
+    hidden: Tensor | None = None
+
+
+class ReturnsDataclass(nn.Module):
+    def forward(self, input: Tensor) -> Named:  # noqa: A002  the samples' name
+        return Named(input + 1)
+
+
+def test_outputs_of_a_dataclass_keep_their_names(samples: Samples) -> None:
+    signature = find_signature(ReturnsDataclass(), samples)
+
+    assert [spec.name for spec in signature.outputs] == ["logits"]
+
+
+ENCODER = """
+import torch
+from torch import nn
+
+class Padded(nn.Module):
+    def __init__(self):
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        self.layers = nn.TransformerEncoder(layer, 2)
+
+    def forward(self, steps, padded):
+        return self.layers(steps, src_key_padding_mask=padded).mean(1)
+
+def build():
+    return Padded()
+"""
+
+
+@pytest.mark.parametrize("has_padding", [True, False])
+@pytest.mark.filterwarnings("ignore")  # PyTorch's own, of its nested tensors
+def test_padded_steps_are_what_training_gives_and_that_is_said(
+    tmp_path: Path, *, has_padding: bool
+) -> None:
+    (tmp_path / "padded_net.py").write_text(ENCODER, encoding="utf-8")
+    steps = np.random.default_rng(0).standard_normal((4, 5, 8), dtype=np.float32)
+    padded = np.zeros((4, 5), bool)
+    padded[:, 3:] = has_padding
+    arrays = {"steps": steps, "padded": padded}
+    source = ModelSource("padded_net:build", tmp_path, None, {})
+
+    model = build_model(source, save_samples(tmp_path / "samples", arrays))
+
+    with torch.no_grad():
+        as_is = model.module(*map(torch.from_numpy, arrays.values()))
+        for part in model.module.modules():
+            # Without dropout, training computes the same but for the fast path.
+            part.training = not isinstance(part, nn.Dropout | nn.MultiheadAttention)
+        trained = model.module(*map(torch.from_numpy, arrays.values()))
+    torch.testing.assert_close(as_is, trained, rtol=0, atol=1e-6)  # the order of sums differs
+    assert [change.step for change in model.history] == (["model"] if has_padding else [])

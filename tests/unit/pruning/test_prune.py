@@ -179,6 +179,37 @@ def test_attention_written_by_hand_is_found_where_it_happens(tmp_path: Path) -> 
         pruned("attention", tmp_path, PruneSettings(50.0))
 
 
+class MixesSteps(nn.Module):
+    """A layer across steps and one across features, as in an MLP-Mixer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.across = nn.Sequential(nn.Linear(3, 8), nn.GELU(), nn.Linear(8, 3))
+        self.along = nn.Sequential(nn.Linear(6, 16), nn.GELU(), nn.Linear(16, 6))
+        self.head = nn.Linear(6, 4)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        steps = features.unsqueeze(1).expand(-1, 3, -1)
+        steps = steps + self.across(steps.transpose(1, 2)).transpose(1, 2)
+        logits: torch.Tensor = self.head((steps + self.along(steps)).mean(1))
+        return logits
+
+
+def test_layers_that_mix_steps_lose_what_lies_between_them(tmp_path: Path) -> None:
+    samples = samples_for("perceptron", tmp_path)
+    module = MixesSteps().eval()
+
+    smaller = prune(
+        Model(module, find_signature(module, samples), ()),
+        samples,
+        PruneSettings(50.0),
+        np.random.default_rng(0),
+    )
+
+    widths = [part.out_features for part in smaller.module.modules() if isinstance(part, nn.Linear)]
+    assert widths == [4, 3, 8, 6, 4]
+
+
 class FixedWidth(nn.Module):
     def __init__(self) -> None:
         super().__init__()
