@@ -10,8 +10,9 @@ import pytest
 from support.results import fidelity, latency, profile, record, row, rule_result
 
 from edgekit.core.artifact import Precision
-from edgekit.core.results import Outcome, RunRecord, StepFailure, Verdict
+from edgekit.core.results import Emulation, Outcome, RunRecord, StepFailure, Unavailable, Verdict
 
+EMULATION = Emulation("", 1, 1.0, 0.0, 0.0, 0.0, 0.0, (0,), 10.0, (), ())
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
@@ -60,6 +61,7 @@ def test_a_row_holds_the_figures_of_both_files_of_a_format(families: ModuleType)
         "60000",
         "0.300",
         "0.50",
+        "–",
         "97.5 %",
         "2 Add, 1 Relu: not between two int8 operators",
     )
@@ -68,14 +70,39 @@ def test_a_row_holds_the_figures_of_both_files_of_a_format(families: ModuleType)
 
 def test_an_int8_file_that_takes_longer_is_said_to(families: ModuleType) -> None:
     plain, small = one_format().artifacts
-    slow = replace(small, notes=(), profiles=(profile(latency=latency(2.9, 3.1)),))
+    note = "slower than ONNX fp32 on rpi4, 3.00 ms against 2.00 ms (1.50 times): conversions"
+    slow = replace(small, notes=(note,))
 
     (cells,) = families.rows(replace(one_format(), artifacts=(plain, slow)))
 
     assert cells[-1] == (
-        "**slower**: 3.00 ms instead of 2.00 ms, as conversions to int8 and back cost more than "
-        "97.5 % of the MACs in int8 save"
+        "**slower** than ONNX fp32 on rpi4, 3.00 ms against 2.00 ms (1.50 times): conversions"
     )
+
+
+def test_the_board_has_a_column_of_its_own(families: ModuleType) -> None:
+    taken = [
+        replace(one, profiles=(*one.profiles, profile("rpi4", latency=latency(low_ms, low_ms))))
+        for one, low_ms in zip(one_format().artifacts, (4.0, 3.0), strict=True)
+    ]
+
+    (cells,) = families.rows(replace(one_format(), artifacts=tuple(taken)))
+
+    by_column = dict(zip(families.COLUMNS, cells, strict=True))
+    assert (by_column["host"], by_column["rpi4"]) == ("0.50", "0.75")
+
+
+def test_the_head_says_what_the_board_is_or_why_it_is_not_there(families: ModuleType) -> None:
+    (plain, _) = one_format().artifacts
+    run = record()
+    absent = profile("rpi4", latency=Unavailable("no emulator; set one up"))
+    there = replace(profile("rpi4", machine="emulated X"), emulation=EMULATION)
+    emulated = replace(run, artifacts=(replace(plain, profiles=(there,)),))
+    without = replace(run, artifacts=(replace(plain, profiles=(absent,)),))
+
+    assert "on\n  an emulated X, within 10 %. Goal" in families.head(emulated)
+    assert "out of reach here: no emulator; set one up. Goal" in families.head(without)
+    assert "that no recipe names" in families.head(replace(run, artifacts=()))
 
 
 def test_an_int8_file_over_its_goal_is_taken_apart(families: ModuleType) -> None:
