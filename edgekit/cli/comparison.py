@@ -44,7 +44,7 @@ class Judge:
                 metric cannot hold against the outputs of `model`.
         """
         outputs = model.signature.outputs
-        if archive is not None and test.has_labels and outputs:
+        if test.has_labels and outputs:
             refuse_unfit_labels(self.metric, test.labels(), outputs[0])
         if self.text and not test.has_labels:
             raise InputRefusedError(

@@ -50,7 +50,7 @@ class Samples:
         """
         if not self.has_labels:
             raise InputRefusedError(
-                f"the samples in {self.directory} have no labels, and this step needs them",
+                "the samples have no labels, and this step needs them",
                 hint=f"add an array named '{LABELS}' with one row a sample",
             )
         end = self.count if stop is None else min(stop, self.count)
@@ -101,7 +101,7 @@ class Samples:
                 )
         if problems:
             raise InputRefusedError(
-                f"the samples in {self.directory} do not fit the model: " + "; ".join(problems),
+                "the samples do not fit the model: " + "; ".join(problems),
                 hint="compare with 'edgekit inspect MODEL'",
             )
 

@@ -59,8 +59,11 @@ def read_npz(path: Path, directory: Path, *, largest_bytes: int = LARGEST_BYTES)
         ) from error
     label_name = next((name for name in _LABEL_NAMES if name in arrays), "")
     labels = arrays.pop(label_name) if label_name else None
-    with storage(directory):
-        return save_samples(directory, arrays, labels)
+    try:
+        with storage(directory):
+            return save_samples(directory, arrays, labels)
+    except InputRefusedError as error:
+        raise InputRefusedError(f"{path}: {error.message}", hint=error.hint) from error
 
 
 def _members(

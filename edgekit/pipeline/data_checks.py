@@ -122,14 +122,13 @@ def scale_notes(splits: Splits) -> Iterator[str]:
                 )
 
 
-def sameness_notes(splits: Splits) -> Iterator[str]:
-    """Yield a sentence for every input that is one value throughout the calibration samples."""
-    samples = splits.get(SplitName.CALIBRATION)
-    for name, array in samples.inputs(0, _LOOKED_AT).items() if samples else ():
+def sameness_notes(samples: Samples) -> Iterator[str]:
+    """Yield a sentence for every input that is one value throughout these calibration samples."""
+    for name, array in samples.inputs(0, _LOOKED_AT).items():
         if array.size > 1 and (array == array.flat[0]).all():
             yield (
-                f"every value of '{name}' in 'calibration' is {array.flat[0]:g}: ranges that "
-                "int8 gets from it hold for nothing else"
+                f"every value of '{name}' in the calibration samples is {array.flat[0]:g}: ranges "
+                "that int8 gets from it hold for nothing else"
             )
 
 

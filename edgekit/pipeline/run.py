@@ -92,8 +92,10 @@ def run_recipe(recipe: Recipe, options: RunOptions, progress: Progress) -> RunRe
         export_all(run, shrink(run, splits), splits)
     elif isinstance(recipe.model, FileModel):
         add_files(run, steps.take_in(run.bench, recipe.model.file), None, splits)
-    notes = (*data_checks.scale_notes(splits), *data_checks.sameness_notes(splits))
-    run.lines[0] = run.lines[0].noting(notes)
+    run.lines[0] = run.lines[0].noting(data_checks.scale_notes(splits))
+    if SplitName.CALIBRATION in splits:
+        same = data_checks.sameness_notes(splits[SplitName.CALIBRATION])
+        run.lines[0] = run.lines[0].noting(same)
     rows = compare(run, splits)
     record = RunRecord(
         schema_version=SCHEMA_VERSION,

@@ -131,7 +131,7 @@ def _conversions(operators: Sequence[OperatorTime]) -> Iterator[str]:
         time_ns = sum(row.time_ns for row in found)
         noun = "conversion" if len(found) == 1 else "conversions"
         # LiteRT's profiler counts in whole microseconds, and may see none of it.
-        took = f", {format_duration_ns(time_ns)} of it" if time_ns > 0 else ""
+        took = f", {format_duration_ns(time_ns)} timed one by one" if time_ns > 0 else ""
         yield f"{len(found)} {noun} between float and int8{took}"
 
 

@@ -15,6 +15,7 @@ from edgekit.quantization.plan import (
     Operator,
     Plan,
     sharing_weights,
+    unmatched_notes,
     with_carriers,
 )
 
@@ -84,6 +85,11 @@ def make_plan(
                     reason = ASKED if inner.name in asked else BODY
                     reasons[inner.name] = (inner.op_type, reason)
     return Plan(int8, reasons, running)
+
+
+def unmatched(model: onnx.ModelProto, keep_float: Sequence[str]) -> tuple[str, ...]:
+    """Return a note for every pattern of `keep_float` that fits no operator."""
+    return unmatched_notes(map(_operator, all_nodes(model.graph)), keep_float)
 
 
 def candidates(model: onnx.ModelProto, plan: Plan) -> tuple[str, ...]:

@@ -26,7 +26,12 @@ from edgekit.quantization.onnx_dynamic import (
 )
 from edgekit.quantization.onnx_graph import float_tensors, fold
 from edgekit.quantization.onnx_lstm import make_lstms_dynamic
-from edgekit.quantization.onnx_plan import candidates, make_plan, meeting_same_weights
+from edgekit.quantization.onnx_plan import (
+    candidates,
+    make_plan,
+    meeting_same_weights,
+    unmatched,
+)
 from edgekit.quantization.onnx_trim import trim
 from edgekit.quantization.onnx_weights import part_weights, store_in_int8
 from edgekit.quantization.plan import Plan
@@ -87,7 +92,7 @@ def run(request: QuantizeRequest, progress: Progress) -> QuantizationReport:
         samples=request.samples.count,
         int8_macs_percent=int8_percent(count_macs(result)),
         float_operators=plan.left(stored),
-        notes=notes,
+        notes=(*unmatched(model, settings.keep_float), *notes),
     )
 
 

@@ -2,9 +2,10 @@
 
 import fnmatch
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from edgekit.core.registry import did_you_mean
 from edgekit.quantization.report import FloatOperators
 
 ASKED = "kept in float as asked"
@@ -94,6 +95,17 @@ def sharing_weights(
             for weight in {*operator.inputs} & {*constants}:
                 met.setdefault(weight, {}).update(dict.fromkeys(values))
     return tuple(dict.fromkeys(tuple(values) for values in met.values() if len(values) > 1))
+
+
+def unmatched_notes(operators: Iterable[Operator], patterns: Sequence[str]) -> tuple[str, ...]:
+    """Return a sentence for every pattern that fits none of the operators."""
+    known = list(operators)
+    names = [one.name for one in known] + sorted({one.op_type for one in known})
+    return tuple(
+        f"keep_float: '{pattern}' matches no operator of this file{did_you_mean(pattern, names)}"
+        for pattern in patterns
+        if not any(one.matches([pattern]) for one in known)
+    )
 
 
 def with_carriers(

@@ -13,6 +13,7 @@ from edgekit.quantization.plan import (
     Operator,
     Plan,
     sharing_weights,
+    unmatched_notes,
     with_carriers,
 )
 from edgekit.runtimes.tflite_schema import operator_name, operator_type
@@ -112,6 +113,12 @@ def make_plan(
                 reason = ASKED if operator.name in asked else BODY
                 reasons[operator.name] = (operator.op_type, reason)
     return Plan(int8, reasons, running)
+
+
+def unmatched(model: schema.ModelT, keep_float: Sequence[str]) -> tuple[str, ...]:
+    """Return a note for every pattern of `keep_float` that fits no operator."""
+    operators = (one for graph in model.subgraphs for one in operators_of(model, graph))
+    return unmatched_notes(operators, keep_float)
 
 
 def candidates(model: schema.ModelT, plan: Plan) -> tuple[str, ...]:

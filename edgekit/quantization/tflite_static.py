@@ -44,6 +44,7 @@ from edgekit.quantization.tflite_plan import (
     narrow_layers,
     operators_of,
     tensor_name,
+    unmatched,
 )
 from edgekit.runtimes.engines.litert import refusing
 from edgekit.runtimes.macs import int8_percent
@@ -94,7 +95,10 @@ def run(request: QuantizeRequest, progress: Progress) -> QuantizationReport:
         float_operators=plan.without({item.name for item in macs if item.is_int8}).left(
             {operator.name for operator in _stored(model, plan)}
         ),
-        notes=found.notes(request.settings.min_sqnr_db),
+        notes=(
+            *unmatched(model, request.settings.keep_float),
+            *found.notes(request.settings.min_sqnr_db),
+        ),
     )
 
 

@@ -1,10 +1,19 @@
 """Results for a person at a terminal, and as plain text where there is none."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TextIO
 
 from rich import box
-from rich.console import Console, Group, JustifyMethod, RenderableType
+from rich.console import (
+    Console,
+    ConsoleOptions,
+    Group,
+    JustifyMethod,
+    RenderableType,
+    RenderResult,
+)
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -33,6 +42,8 @@ _PLAIN_WIDTH = 240
 """A log file has no width; folding a table into 80 columns would make it unreadable."""
 
 _LONGEST_WHOLE_NAME = 24
+_FEW_COLUMNS = 5
+_UNBOUNDED = 10_000
 
 _STYLES = {
     Standing.OK.value: "green",
@@ -90,7 +101,26 @@ def verdict_view(verdict: Verdict) -> RenderableType:
     return Group(_table(rules_grid(verdict.rules)), _summary(verdict))
 
 
+@dataclass(frozen=True)
+class _Fitting:
+    """A table where it fits; else, if it has many columns, a block of lines for each row."""
+
+    grid: Grid
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield what to show in the room that there is; see rich's console protocol."""
+        table = _columns(self.grid)
+        wanted = Measurement.get(console, options.update(max_width=_UNBOUNDED), table).maximum
+        folds_well = len(self.grid.columns) <= _FEW_COLUMNS
+        yield table if folds_well or wanted <= options.max_width else _blocks(self.grid)
+
+
 def _table(grid: Grid) -> RenderableType:
+    table = Padding(_Fitting(grid), (0, 0, 1, 0))
+    return Group(Text(grid.title, style="bold"), table) if grid.title else table
+
+
+def _columns(grid: Grid) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for place, column in enumerate(grid.columns):
         side: JustifyMethod = "right" if column.is_number else "left"
@@ -99,16 +129,28 @@ def _table(grid: Grid) -> RenderableType:
         whole = place == 0 and longest <= _LONGEST_WHOLE_NAME
         table.add_column(Text(column.heading), justify=side, overflow="fold", no_wrap=whole)
     for row in grid.rows:
-        table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
-    return (
-        Group(Text(grid.title, style="bold"), Padding(table, (0, 0, 1, 0)))
-        if grid.title
-        else (Padding(table, (0, 0, 1, 0)))
-    )
+        table.add_row(*map(_cell, row))
+    return table
+
+
+def _blocks(grid: Grid) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for row in grid.rows:
+        for column, cell in zip(grid.columns, row, strict=True):
+            table.add_row(Text(column.heading), _cell(cell))
+        table.add_row()
+    return table
+
+
+def _cell(text: str) -> Text:
+    return Text(text, style=_STYLES.get(text, ""))
 
 
 def _lines(title: str, lines: Iterable[str]) -> list[RenderableType]:
-    found = [Text(f"  {line}") for line in lines]
+    # Padding, so that what does not fit into a line goes on below its beginning.
+    found = [Padding(Text(line), (0, 0, 0, 2)) for line in lines]
     return [Text(title, style="bold"), *found, Text()] if found else []
 
 

@@ -27,8 +27,7 @@ def match_names(samples: Samples, specs: Sequence[TensorSpec]) -> dict[str, str]
         matched = dict(zip(names, samples.names, strict=True))
     else:
         raise InputRefusedError(
-            f"the samples in {samples.directory} are named {_listed(samples.names)}, "
-            f"the model's inputs {_listed(names)}",
+            f"the samples are named {_listed(samples.names)}, the model's inputs {_listed(names)}",
             hint="name one array per model input; 'edgekit inspect MODEL' lists them",
         )
     first = samples.inputs(0, 1)
@@ -39,7 +38,7 @@ def match_names(samples: Samples, specs: Sequence[TensorSpec]) -> dict[str, str]
     ]
     if problems:
         raise InputRefusedError(
-            f"the samples in {samples.directory} do not fit the model: " + "; ".join(problems),
+            "the samples do not fit the model: " + "; ".join(problems),
             hint="compare with 'edgekit inspect MODEL'",
         )
     return matched

@@ -114,6 +114,7 @@ def command(out: Output, asked: Asked) -> None:
     from edgekit.core.workspace import refuse_overwrite
     from edgekit.loading.artifact import open_artifact
     from edgekit.pipeline import old_runtime
+    from edgekit.pipeline.data_checks import sameness_notes
     from edgekit.quantization.quantize import quantize
 
     settings, by = _settings(asked), judge(asked.metric, asked.max_loss, asked.test)
@@ -137,8 +138,9 @@ def command(out: Output, asked: Asked) -> None:
             report = replace(report, notes=(*report.notes, note))
         fidelity = compare_files((artifact, made), test, by, folder, progress)
         timed = time_pair(source, made, calibration, progress)
+        same = tuple(sameness_notes(calibration)) if asked.calib else ()
     over = by.over(fidelity)
-    _tell(out, _Quantized(report, timed), fidelity, over)
+    _tell(out, _Quantized(report, timed, same), fidelity, over)
     if over:
         click.get_current_context().exit(EXIT_OVER_BUDGET)
 
@@ -226,6 +228,12 @@ class _Quantized:
 
     report: "QuantizationReport"
     timed: "TimedPair"
+    noticed: tuple[str, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is worth knowing beside the figures."""
+        return (*self.noticed, *self.report.notes, *self.timed.notes)
 
 
 def _tell(out: Output, quantized: _Quantized, fidelity: "Fidelity", over: str) -> None:
@@ -244,14 +252,14 @@ def _tell(out: Output, quantized: _Quantized, fidelity: "Fidelity", over: str) -
         ["int8", f"{report.int8_macs_percent:.0f} % of the multiplications"],
         *(["float", line] for line in left),
         *fidelity_rows(fidelity),
-        *(["note", note] for note in (*report.notes, *timed.notes)),
+        *(["note", note] for note in quantized.notes),
         *([["over", f"{over}; the file is kept"]] if over else []),
     ]
     plain = {
         "report": wire.plain(report),
         "fidelity": wire.plain(fidelity),
         "profiles": timed.plain(),
-        "notes": list(timed.notes),
+        "notes": list(quantized.notes),
         "over": over,
     }
     out.result(columns(rows), plain)

@@ -43,9 +43,10 @@ def test_an_int8_file_that_is_slower_says_by_how_much_why_and_what_to_do() -> No
     (note,) = small.notes
     assert note == (
         "slower than ONNX fp32 on host, 9.1 µs against 5.1 µs (1.78 times): 2 conversions between "
-        "float and int8, 3.0 µs of it; the other operators take 7.0 µs instead of 5.0 µs, most in "
-        "'fc1': 4.0 µs as QGemm, 3.0 µs as FusedGemm; a net this small takes longer to start its "
-        "operators than to compute; where time counts more than bytes, keep the float file"
+        "float and int8, 3.0 µs timed one by one; the other operators take 7.0 µs instead of 5.0 "
+        "µs, most in 'fc1': 4.0 µs as QGemm, 3.0 µs as FusedGemm; a net this small takes "
+        "longer to start its operators than to compute; where time counts more than bytes, "
+        "keep the float file"
     )
 
 

@@ -4,6 +4,7 @@ from edgekit.quantization.plan import (
     Operator,
     Plan,
     sharing_weights,
+    unmatched_notes,
     with_carriers,
 )
 from edgekit.quantization.report import FloatOperators
@@ -51,6 +52,15 @@ def test_patterns_take_names_and_types() -> None:
     assert operator.matches(["block.3.*"])
     assert operator.matches(["Conv"])
     assert not operator.matches(["block.4.*", "conv"])
+
+
+def test_a_pattern_that_fits_nothing_is_told_with_the_closest_name() -> None:
+    notes = unmatched_notes(chain("conv1", "relu1"), ["conv*", "relu", "conw1", "nothing"])
+
+    assert notes == (
+        "keep_float: 'conw1' matches no operator of this file; did you mean 'conv1'?",
+        "keep_float: 'nothing' matches no operator of this file",
+    )
 
 
 def test_what_is_left_is_counted_by_type_and_reason() -> None:

@@ -59,7 +59,11 @@ def test_narrow_terminal_loses_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
 
     lines = re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue()).splitlines()
     assert all(len(line) <= 60 for line in lines)
-    assert {"pytorch", "onnx-int8", "tflite-int8"} <= {line.split(" ")[0] for line in lines}
+    told = [line.split(maxsplit=1) for line in lines]
+    assert {"pytorch", "onnx-int8", "tflite-int8"} <= {one[-1] for one in told if one}
+    assert ["latency on host", "2.00 ms [1.90 – 2.10 ms] measured"] in [
+        re.split(" {2,}", line) for line in lines
+    ]
 
 
 def test_names_are_shown_as_they_are_and_not_taken_for_markup() -> None:
