@@ -59,8 +59,8 @@ class _Graph:
         """Return the shape of a tensor."""
         return tuple(int(size) for size in self.graph.tensors[tensor].shape)
 
-    def values(self, tensor: int) -> list[float]:
-        """Return the values of a float constant.
+    def values(self, tensor: int, dtype: type[np.generic] = np.float32) -> list[float]:
+        """Return the values of a constant.
 
         Raises:
             LookupError: The file holds none.
@@ -68,7 +68,13 @@ class _Graph:
         data = self.model.buffers[self.graph.tensors[tensor].buffer].data
         if data is None:
             raise LookupError(tensor)
-        return list(np.frombuffer(np.asarray(data, np.uint8).tobytes(), np.float32))
+        return list(np.frombuffer(np.asarray(data, np.uint8).tobytes(), dtype))
+
+    def is_over_last(self, axes: int, source: int) -> bool:
+        """Whether the constant `axes` names the last axis of `source`, and others of size 1."""
+        shape = self.shape(source)
+        named = {int(axis) % len(shape) for axis in self.values(axes, np.int32)}
+        return {axis for axis in named if shape[axis] != 1} == {len(shape) - 1}
 
 
 def _activation(operator: schema.OperatorT) -> int:
@@ -123,6 +129,7 @@ def _match(graph: _Graph, last: int, result: int) -> _Norm:
     is_norm = (
         source == read == of_source
         and (again, mean_again, axes) == (ratio, mean, same_axes)
+        and graph.is_over_last(axes, source)
         and graph.values(zero) == [0]
         and len(graph.values(epsilon)) == 1
         and all(graph.readers[tensor] == 1 for tensor in inner)

@@ -17,17 +17,20 @@ EPSILON = 1e-3
 AS_WRITTEN = 12
 
 
-def layer_norm(zero: float = 0.0, axis: int = 2) -> schema.ModelT:
-    """A layer norm the way litert-torch writes it; other arguments make it something else."""
+def layer_norm(zero: float = 0.0, axis: int = 2, shape: tuple[int, ...] = SHAPE) -> schema.ModelT:
+    """A layer norm the way litert-torch writes it; another zero or axis makes it something else.
+
+    Whatever the axis, means end up along the last but one of `shape`, which has to fit.
+    """
     graph = schema.SubGraphT(tensors=[], operators=[], inputs=[], outputs=[], name=b"main")
     model = schema.ModelT(
         version=3, buffers=[schema.BufferT()], operatorCodes=[], subgraphs=[graph]
     )
     out = GraphWriter(model, graph, "norm")
-    x = out.tensor(SHAPE, name="x")
+    x = out.tensor(shape, name="x")
     axes = out.constant([0, axis])
-    left = SHAPE[3 - axis]
-    wide = [1, left, 1] if axis == 2 else [1, 1, left]
+    left = shape[3 - axis]
+    wide = [1, left, 1]
 
     def mean(source: int) -> int:
         return out.add(OP.MEAN, [source, axes], [out.tensor([left])], schema.ReducerOptionsT())
@@ -38,14 +41,14 @@ def layer_norm(zero: float = 0.0, axis: int = 2) -> schema.ModelT:
         return out.add(code, [first, second], [out.tensor(shape)], options)
 
     means = mean(x)
-    squares = combined(OP.SQUARED_DIFFERENCE, x, out.reshape(means, wide), SHAPE)
+    squares = combined(OP.SQUARED_DIFFERENCE, x, out.reshape(means, wide), shape)
     variance = combined(OP.ADD, mean(squares), out.constant(EPSILON, np.float32), (left,))
     ratio = out.elementwise(OP.RSQRT, variance)
     shift = combined(
         OP.SUB, out.constant(zero, np.float32), out.elementwise(OP.MUL, ratio, means), (left,)
     )
-    scaled = combined(OP.MUL, x, out.reshape(ratio, wide), SHAPE)
-    y = combined(OP.ADD, scaled, out.reshape(shift, wide), SHAPE)
+    scaled = combined(OP.MUL, x, out.reshape(ratio, wide), shape)
+    y = combined(OP.ADD, scaled, out.reshape(shift, wide), shape)
     graph.operators, graph.inputs, graph.outputs = out.operators, [x], [y]
     return model
 
@@ -136,7 +139,7 @@ def test_what_only_looks_like_a_norm_stays(change: Callable[[schema.ModelT], Non
     assert len(model.subgraphs[0].operators) == AS_WRITTEN
 
 
-@pytest.mark.parametrize("model", [layer_norm(zero=1.0), layer_norm(axis=1)])
+@pytest.mark.parametrize("model", [layer_norm(zero=1.0), layer_norm(axis=1, shape=(1, 8, 8))])
 def test_another_sum_of_the_kind_stays(model: schema.ModelT) -> None:
     merge_norms(model)
 
