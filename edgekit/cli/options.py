@@ -60,6 +60,38 @@ def _names(folder: Folder) -> Completer:
 complete_recipes = _names(Folder.RECIPES)
 complete_targets = _names(Folder.TARGETS)
 
+Decorator = Callable[[Callable[..., None]], Callable[..., None]]
+
+_PACKAGE = Path(__file__).parents[1]
+
+
+def plugin_option(flag: str, folder: str, *, default: str, text: str) -> Decorator:
+    """Return an option that takes the name of a file in `folder`, listed in help and completed.
+
+    The files are not imported: help has to answer at once, without what they stand on.
+    """
+    names = sorted(path.stem for path in (_PACKAGE / folder).glob("[!_]*.py"))
+
+    def complete(
+        ctx: click.Context,  # noqa: ARG001  click's own name, and the next one
+        param: click.Parameter,  # noqa: ARG001
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+    return click.option(
+        flag,
+        default=default,
+        show_default=True,
+        shell_complete=complete,
+        help=f"{text}: {', '.join(names)}.",
+    )
+
+
+metric_option = plugin_option(
+    "--metric", "verification/metrics", default="top1", text="What labels are judged by"
+)
+
 recipe_argument = click.argument("recipe", shell_complete=complete_recipes)
 target_argument = click.argument("target", shell_complete=complete_targets)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgekit.cli.options import EXISTING_FILE, complete_targets
+from edgekit.cli.options import EXISTING_FILE, complete_targets, metric_option
 from edgekit.cli.output import Output, asking, columns, example
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Asked:
     help="Also run CANDIDATE on this emulated board; may be given several times.",
 )
 @click.option("--samples", type=click.IntRange(min=1), default=64, show_default=True, help="Rows.")
-@click.option("--metric", default="top1", show_default=True, help="What labels are judged by.")
+@metric_option
 @click.option("--timeout", default="600 s", show_default=True, help="When to give a board up.")
 @asking(Asked)
 def command(out: Output, asked: Asked) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgekit.cli.options import EXISTING_FILE, NEW_FILE, force_option
+from edgekit.cli.options import EXISTING_FILE, NEW_FILE, force_option, metric_option, plugin_option
 from edgekit.cli.output import Output, asking, columns, example
 from edgekit.errors import EXIT_OVER_BUDGET
 
@@ -58,7 +58,7 @@ class Asked:
 @click.argument("model", type=EXISTING_FILE)
 @click.option("-o", "--out", type=NEW_FILE, help="The pruned file; beside MODEL by default.")
 @click.option("--ratio", default="50 %", show_default=True, help="Channels that leave a layer.")
-@click.option("--criterion", default="lp_norm", show_default=True, help="How they are ranked.")
+@plugin_option("--criterion", "pruning/criteria", default="lp_norm", text="How they are ranked")
 @click.option(
     "--keep",
     multiple=True,
@@ -69,9 +69,9 @@ class Asked:
 @click.option("--epochs", default=5, show_default=True, help="How often each of them is seen.")
 @click.option("--batch-size", default=64, show_default=True, help="Samples a step.")
 @click.option("--learning-rate", default=1e-3, show_default=True, help="The highest one.")
-@click.option("--loss", default="by_labels", show_default=True, help="What tuning makes small.")
+@plugin_option("--loss", "training/losses", default="by_labels", text="What tuning makes small")
 @click.option("--test", type=EXISTING_FILE, help="Samples to compare on, with labels.")
-@click.option("--metric", default="top1", show_default=True, help="What labels are judged by.")
+@metric_option
 @click.option("--max-loss", default="", help="Exit with 1 when the metric loses more: 1pp.")
 @force_option
 @asking(Asked)

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgekit.cli.options import EXISTING_FILE, NEW_FILE, complete_targets, force_option
+from edgekit.cli.options import (
+    EXISTING_FILE,
+    NEW_FILE,
+    complete_targets,
+    force_option,
+    metric_option,
+    plugin_option,
+)
 from edgekit.cli.output import Output, asking, columns, example
 from edgekit.core.artifact import Format, Precision
 from edgekit.errors import EXIT_OVER_BUDGET
@@ -60,7 +67,7 @@ class Asked:
 @click.argument("model", type=EXISTING_FILE)
 @click.option("-o", "--out", type=NEW_FILE, help="The int8 file; beside MODEL by default.")
 @click.option("--calib", type=EXISTING_FILE, help="Samples to calibrate on: one array an input.")
-@click.option("--ranges", default="min_max", show_default=True, help="How ranges are chosen.")
+@plugin_option("--ranges", "quantization/ranges", default="min_max", text="How ranges are chosen")
 @click.option("--activation", default="auto", show_default=True, help="auto, uint8 or int8.")
 @click.option(
     "--samples",
@@ -72,7 +79,7 @@ class Asked:
 )
 @click.option("--keep-float", multiple=True, help="Operators that stay float: a name or type.")
 @click.option("--test", type=EXISTING_FILE, help="Samples to compare on, with labels.")
-@click.option("--metric", default="top1", show_default=True, help="What labels are judged by.")
+@metric_option
 @click.option("--max-loss", default="", help="Exit with 1 when the metric loses more: 1pp.")
 @click.option(
     "--random-calibration",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgekit.cli.options import EXISTING_FILE
+from edgekit.cli.options import EXISTING_FILE, metric_option
 from edgekit.cli.output import Output, asking, columns, example
 from edgekit.errors import EXIT_OVER_BUDGET
 
@@ -57,7 +57,7 @@ class Asked:
     show_default=True,
     help="What CANDIDATE runs on; onnxruntime and LiteRT by default.",
 )
-@click.option("--metric", default="top1", show_default=True, help="What labels are judged by.")
+@metric_option
 @click.option("--max-loss", default="", help="Exit with 1 when the metric loses more: 1pp.")
 @asking(Asked)
 def command(out: Output, asked: Asked) -> None:

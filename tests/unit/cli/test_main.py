@@ -209,6 +209,7 @@ def test_the_list_of_targets_imports_no_framework() -> None:
         ("recip", "recipe"),
         ("target show zz", ""),
         ("check --bud", "--budget"),
+        ("quantize --metric tok", "token_accuracy"),
     ],
 )
 def test_the_shell_completes_commands_options_and_names(
