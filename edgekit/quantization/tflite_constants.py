@@ -95,8 +95,13 @@ def _constants(
         tensor = graph.tensors[place] if place >= 0 else None
         if tensor is not None and tensor.type == schema.TensorType.FLOAT32:
             values = _values(model, tensor)
-            if values.size >= _SMALLEST and np.isfinite(values).all():
+            if values.size >= _SMALLEST and _is_table(tensor) and np.isfinite(values).all():
                 yield place
+
+
+def _is_table(tensor: schema.TensorT) -> bool:
+    """Whether a constant is no vector: biases and gains go into every activation."""
+    return sum(int(size) > 1 for size in tensor.shape) > 1
 
 
 def _values(model: schema.ModelT, tensor: schema.TensorT) -> FloatArray:

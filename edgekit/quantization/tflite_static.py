@@ -1,9 +1,10 @@
 """Static int8 for TFLite, in a child: our own ranges, written by ai-edge-quantizer."""
 
 import contextlib
+import functools
 import re
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -20,17 +21,15 @@ from edgekit.core.target import Runtime
 from edgekit.core.tensors import Array
 from edgekit.errors import UnsupportedError
 from edgekit.quantization.calibration import Stream, calibrate, united
+from edgekit.quantization.forms import Forms, find_forms
 from edgekit.quantization.observed import Interval
 from edgekit.quantization.plan import BODY, HURTS, SLOWER, Operator, Plan
 from edgekit.quantization.report import QuantizationReport, QuantizeRequest
-from edgekit.quantization.sensitivity import (
-    SAMPLES,
-    Sensitivity,
-    find_sensitive,
-    signal_to_noise_db,
-)
+from edgekit.quantization.sensitivity import SAMPLES, signal_to_noise_db
+from edgekit.quantization.smoothing import largest_of_channels
 from edgekit.quantization.tflite_biases import flatten_biases
 from edgekit.quantization.tflite_constants import readers_of_constants, store_constants
+from edgekit.quantization.tflite_dynamic import RUNTIME, can_be_dynamic, smoothable, smoothed
 from edgekit.quantization.tflite_equalize import equalize_channels
 from edgekit.quantization.tflite_outputs import part_outputs
 from edgekit.quantization.tflite_plan import (
@@ -79,11 +78,24 @@ def run(request: QuantizeRequest, progress: Progress) -> QuantizationReport:
     wanted = _touched(model, plan)
     ranges = calibrate(_stream(content, wanted, request, progress), request.settings.ranges)
     ranges = united(ranges, meeting_same_weights(model, plan))
-    found = _sensitivity(model, plan, request, ranges, progress)
-    plan = _plan(model, request, found.keep)
+    able = _can_be_dynamic(model, plan, request)
+    smooth = smoothable(model, able)
+
+    @functools.cache
+    def smoothed_content() -> bytes:
+        largest = largest_of_channels(_stream(content, smooth, request, progress))
+        return to_bytes(smoothed(content, able, largest))
+
+    def made(part: Plan, kept: frozenset[str]) -> schema.ModelT:
+        source = smoothed_content() if part.dynamic else content
+        result = _quantized(source, _recipe(model, part, request), _statistics(model, ranges))
+        store_constants(result, kept | _asked(model, request))
+        return result
+
+    forms = _forms(model, plan, request, made, progress)
+    plan = _plan(model, request, forms.found.keep, forms.dynamic)
     progress.update("write", 0, 0)
-    quantized = _quantized(content, _recipe(model, plan, request), _statistics(model, ranges))
-    store_constants(quantized, found.keep | _asked(model, request))
+    quantized = made(plan, forms.found.keep)
     request.out.write_bytes(to_bytes(quantized))
     macs = count_macs(quantized)
     return QuantizationReport(
@@ -97,40 +109,50 @@ def run(request: QuantizeRequest, progress: Progress) -> QuantizationReport:
         ),
         notes=(
             *unmatched(model, request.settings.keep_float),
-            *found.notes(request.settings.min_sqnr_db),
+            *forms.notes(request.settings.min_sqnr_db, RUNTIME),
         ),
     )
 
 
-def _plan(model: schema.ModelT, request: QuantizeRequest, hurting: Collection[str] = ()) -> Plan:
+def _plan(
+    model: schema.ModelT,
+    request: QuantizeRequest,
+    hurting: Collection[str] = (),
+    dynamic: Collection[str] = (),
+) -> Plan:
     """Plan int8 as `make_plan` does, and then for what the file is to run on."""
-    plan = make_plan(model, request.settings.keep_float, hurting)
+    plan = make_plan(model, request.settings.keep_float, hurting, dynamic)
     if Runtime.TFLITE_RUNTIME not in request.runtimes:
         return plan
     return plan.moved(_hybrid(model, plan), SLOWER)
 
 
-def _sensitivity(
+def _can_be_dynamic(model: schema.ModelT, plan: Plan, request: QuantizeRequest) -> frozenset[str]:
+    """Return the operators that may scale their inputs as they run, on all there is to run on."""
+    if Runtime.TFLITE_RUNTIME in request.runtimes:
+        return frozenset()
+    return can_be_dynamic(model, plan)
+
+
+def _forms(
     model: schema.ModelT,
     plan: Plan,
     request: QuantizeRequest,
-    ranges: Mapping[str, Interval],
+    made: Callable[[Plan, frozenset[str]], schema.ModelT],
     progress: Progress,
-) -> Sensitivity:
-    """Try which operators that `plan` has in static int8 should better not be."""
+) -> Forms:
+    """Try how operators that `plan` has in int8 compute best, and which should better not."""
     settings = request.settings
     tried = _tried(model, plan, request) if settings.min_sqnr_db else ()
-    content = to_bytes(model)
-    reference = _outputs(content, request) if tried else []
+    reference = _outputs(to_bytes(model), request) if tried else []
 
-    def trial(int8: frozenset[str]) -> float:
+    def trial(int8: frozenset[str], dynamic: frozenset[str]) -> float:
         progress.update("try", 0, 0)
-        part = _plan(model, request, frozenset(tried) - int8)
-        quantized = _quantized(content, _recipe(model, part, request), _statistics(model, ranges))
-        store_constants(quantized, frozenset(tried) - int8 | _asked(model, request))
+        kept = frozenset(tried) - int8
+        quantized = made(_plan(model, request, kept, dynamic), kept)
         return signal_to_noise_db(reference, _outputs(to_bytes(quantized), request))
 
-    return find_sensitive(tried, trial, settings.min_sqnr_db)
+    return find_forms(tried, _can_be_dynamic(model, plan, request), trial, settings)
 
 
 def _tried(model: schema.ModelT, plan: Plan, request: QuantizeRequest) -> tuple[str, ...]:
@@ -241,6 +263,10 @@ def _recipe(model: schema.ModelT, plan: Plan, request: QuantizeRequest) -> Recip
     # An output goes by the name of the operator that writes it; both ends stay float.
     for end in (TFLOperationName.INPUT, TFLOperationName.OUTPUT):
         recipe.add_quantization_config(".*", end, None, AlgorithmName.NO_QUANTIZE)
+    # What is dynamic is for newer runtimes only, so it may have a scale for each row and channel.
+    running = [o for o in operators_of(model, model.subgraphs[0]) if o.name in plan.dynamic]
+    for kind in (TFLOperationName.EMBEDDING_LOOKUP, TFLOperationName.FULLY_CONNECTED):
+        recipe.add_dynamic_config(_pattern(running), kind, 8, granularity)
     # One scale for all channels here: older runtimes compute nonsense from more, without a word.
     embeddings = [operator for operator in main if operator.op_type == EMBEDDING]
     recipe.add_dynamic_config(

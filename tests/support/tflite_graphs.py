@@ -97,14 +97,14 @@ def _loop_variables(inner: Builder) -> tuple[int, int]:
 
 
 def placed() -> bytes:
-    """One layer and a table that is added to its result: `x [1, 32]` to `y [1, 512]`."""
+    """One layer and a table that is added to its result: `x [1, 2, 32]` to `y [1, 2, 256]`."""
     net = Builder()
-    x = net.tensor("x", [1, 32])
-    product = net.tensor("product", [1, 512])
-    y = net.tensor("y", [1, 512])
-    weight = net.tensor("weight", [512, 32], value=_weights(512, 32, seed=1))
-    table = net.tensor("table", [1, 512], value=_weights(1, 512, seed=2))
-    plain = (_OPTIONS, schema.FullyConnectedOptionsT())
+    x = net.tensor("x", [1, 2, 32])
+    product = net.tensor("product", [1, 2, 256])
+    y = net.tensor("y", [1, 2, 256])
+    weight = net.tensor("weight", [256, 32], value=_weights(256, 32, seed=1))
+    table = net.tensor("table", [2, 256], value=_weights(2, 256, seed=2))
+    plain = (_OPTIONS, schema.FullyConnectedOptionsT(keepNumDims=True))
     net.operator(_FULLY_CONNECTED, [x, weight, -1], [product], options=plain)
     add = (schema.BuiltinOptions.AddOptions, schema.AddOptionsT())
     net.operator(schema.BuiltinOperator.ADD, [product, table], [y], options=add)

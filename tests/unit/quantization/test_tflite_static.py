@@ -13,7 +13,7 @@ from edgekit.core.artifact import Format
 from edgekit.core.target import Runtime
 from edgekit.errors import UnsupportedError
 from edgekit.loading.artifact import open_artifact
-from edgekit.quantization.settings import RANGES, QuantizeSettings
+from edgekit.quantization.settings import RANGES, QuantizeSettings, Scales
 from edgekit.quantization.tflite_biases import flatten_biases
 
 FULLY_CONNECTED = schema.BuiltinOperator.FULLY_CONNECTED
@@ -63,7 +63,9 @@ def test_what_is_kept_in_float_is_kept(tmp_path: Path) -> None:
 
 
 def test_what_hurts_computes_in_float_with_int8_weights(tmp_path: Path) -> None:
-    made = quantized(tmp_path, Format.TFLITE, outlying(), x=X)
+    settings = QuantizeSettings(scales=Scales.STATIC)
+
+    made = quantized(tmp_path, Format.TFLITE, outlying(), settings, x=X)
 
     assert sqnr_db(made) > 15  # int8 weights alone, which cannot hold 1 and 1/300 well either
     assert made.report.size_bytes < 0.6 * made.report.float_size_bytes
@@ -89,7 +91,9 @@ def test_what_hurts_computes_in_float_with_int8_weights(tmp_path: Path) -> None:
 def test_constants_of_float_operators_are_int8_unless_asked(
     settings: QuantizeSettings, table: int, tmp_path: Path
 ) -> None:
-    made = quantized(tmp_path, Format.TFLITE, placed(), settings, x=X)
+    rows = np.repeat(X[:, None], 2, axis=1)
+
+    made = quantized(tmp_path, Format.TFLITE, placed(), settings, x=rows)
 
     model = flatbuffer_utils.read_model_from_bytearray(made.path.read_bytes())
     types = {bytes(tensor.name): tensor.type for tensor in model.subgraphs[0].tensors}
@@ -117,6 +121,31 @@ def test_short_rows_of_weights_share_one_scale(tmp_path: Path) -> None:
     assert len(scales[b"short"].scale) == 1
     assert len(scales[b"long"].scale) == 8
     assert sqnr_db(made) > 30  # 8 bits, less what two layers of rounding cost
+
+
+def test_outliers_get_scales_for_each_row_as_the_model_runs(tmp_path: Path) -> None:
+    made = quantized(tmp_path, Format.TFLITE, outlying(), x=X)
+
+    assert sqnr_db(made) > 30  # smoothing takes the outlier away; four layers are rounded
+    assert made.report.float_operators == ()
+    assert made.report.int8_macs_percent == 100
+    assert "4 operators scale each row of their inputs as the model runs" in made.report.notes[-1]
+    assert "tflite-runtime 2.14 wrong" in made.report.notes[-1]
+
+
+def test_scales_are_static_where_older_runtimes_count(tmp_path: Path) -> None:
+    settings = QuantizeSettings(scales=Scales.DYNAMIC)
+
+    made = quantized(
+        tmp_path,
+        Format.TFLITE,
+        outlying(),
+        settings,
+        runtimes=(Runtime.TFLITE_RUNTIME,),
+        x=X,
+    )
+
+    assert not any("scale each row" in note for note in made.report.notes)
 
 
 def test_nothing_is_tried_when_nothing_is_asked_for(tmp_path: Path) -> None:
@@ -269,3 +298,20 @@ def test_a_constant_that_joins_an_int8_tensor_is_int8_too(tmp_path: Path) -> Non
     made = quantized(tmp_path, Format.TFLITE, net.build([x], [y], names=(["x"], ["y"])), x=X)
 
     assert sqnr_db(made) > 25
+
+
+def test_each_row_of_a_table_has_a_scale_where_scales_are_dynamic(tmp_path: Path) -> None:
+    settings = QuantizeSettings(scales=Scales.DYNAMIC)
+
+    made = quantized(
+        tmp_path, Format.TFLITE, embedding(), settings, x=np.arange(40, dtype=np.int32)
+    )
+
+    model = flatbuffer_utils.read_model_from_bytearray(made.path.read_bytes())
+    (table,) = (t for t in model.subgraphs[0].tensors if list(t.shape) == [50, 32])
+    assert len(table.quantization.scale) == 50
+    assert sqnr_db(made) > 30  # a table and a layer, rounded
+    assert (
+        "2 operators scale each row of their inputs as the model runs, as asked"
+        in (made.report.notes[-1])
+    )
