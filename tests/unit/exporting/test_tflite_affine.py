@@ -82,7 +82,9 @@ def test_a_batch_norm_becomes_one_operator_that_does_the_same() -> None:
 @given(
     steps=st.lists(
         st.tuples(
-            st.sampled_from(sorted(MADE)), st.sampled_from([(), (5,), (1, 1, 5)]), st.booleans()
+            st.sampled_from(sorted(MADE)),
+            st.sampled_from([(), (5,), (1, 1, 5), (4, 1, 1)]),
+            st.booleans(),
         ),
         min_size=1,
         max_size=5,
@@ -142,6 +144,26 @@ def test_one_operator_stays_as_it_is() -> None:
     merge_affine(model)
 
     assert kinds(model) == ["MUL"]
+
+
+def test_channels_in_front_are_left_with_a_product_and_a_sum() -> None:
+    rows = [(kind, values(seed, SHAPE[1], 1, 1), False) for seed, kind in enumerate(sorted(MADE))]
+    model = chain(*rows, rectified=3)
+    wanted = run(chain(*rows, rectified=3))
+
+    merge_affine(model)
+
+    assert kinds(model) == ["MUL", "ADD"]
+    # Four roundings to float32 on one side, two on the other.
+    np.testing.assert_allclose(run(model), wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_one_value_for_all_channels_is_no_convolution() -> None:
+    model = chain(("MUL", np.array(2, np.float32), False), ("ADD", values(0), False))
+
+    merge_affine(model)
+
+    assert kinds(model) == ["MUL", "ADD"]
 
 
 def test_what_is_not_the_same_for_a_channel_stays() -> None:
