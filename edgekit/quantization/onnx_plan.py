@@ -1,5 +1,6 @@
 """Which operators of an ONNX model compute in int8 on onnxruntime."""
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 
 import onnx
@@ -21,7 +22,19 @@ from edgekit.quantization.plan import (
 
 _WEIGHTED = frozenset({"Conv", "Gather", "Gemm", "MatMul"})
 _MOVERS = frozenset(
-    {"Concat", "Flatten", "Pad", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"}
+    {
+        "Concat",
+        "DepthToSpace",
+        "Flatten",
+        "Pad",
+        "Reshape",
+        "Slice",
+        "Split",
+        "Squeeze",
+        "Tile",
+        "Transpose",
+        "Unsqueeze",
+    }
 )
 _CARRIERS = _MOVERS | {
     "Add",
@@ -36,6 +49,8 @@ _CARRIERS = _MOVERS | {
     "Sigmoid",
 }
 """What onnxruntime can do in int8 on the way from one weighted operator to the next."""
+
+_ABSORBED = frozenset({"Clip", "Relu"})
 
 _WITHOUT_ARITHMETIC = _MOVERS | {
     "Cast",
@@ -57,22 +72,26 @@ def make_plan(
     keep_float: Sequence[str],
     hurting: Collection[str] = (),
     dynamic: Collection[str] = (),
+    carrying: Collection[str] = (),
 ) -> Plan:
     """Plan int8 for the operators with weights, and for what lies between them.
 
     Those that are `hurting`, by name, compute in float; the rest of those that are `dynamic` in
-    int8, with scales that they find as they run.
+    int8, with scales that they find as they run. Those that are `carrying` are taken for operators
+    that may lie between two int8 ones.
     """
     graph = model.graph
     constants = {initializer.name for initializer in graph.initializer}
     operators = [_operator(node) for node in graph.node]
-    asked = {o.name for o in map(_operator, all_nodes(graph)) if o.matches(keep_float)}
+    asked = names_asked_for(model, keep_float)
     weighted = {o.name for o in operators if _has_weights(o, constants)}
-    carriers = {o.name for o in operators if o.op_type in _CARRIERS}
+    carriers = {o.name for o in operators if o.op_type in _CARRIERS or o.name in carrying}
     floats = set(float_tensors(graph))
     flow = [narrowed for o in operators if (narrowed := o.among(floats)).outputs]
     running = frozenset(dynamic) - asked - {*hurting}
-    int8 = with_carriers(flow, weighted - asked - {*hurting} - running, carriers - asked)
+    computing = weighted - asked - {*hurting} - running
+    absorbed = _absorbed(graph, computing)
+    int8 = with_carriers(flow, computing, carriers - asked, absorbed)
     reasons = {
         operator.name: (operator.op_type, _reason(operator, asked, hurting))
         for operator in operators
@@ -92,6 +111,12 @@ def unmatched(model: onnx.ModelProto, keep_float: Sequence[str]) -> tuple[str, .
     return unmatched_notes(map(_operator, all_nodes(model.graph)), keep_float)
 
 
+def names_asked_for(model: onnx.ModelProto, keep_float: Sequence[str]) -> frozenset[str]:
+    """Return the names of the operators that `keep_float` names, or the types of."""
+    operators = map(_operator, all_nodes(model.graph))
+    return frozenset(o.name for o in operators if o.matches(keep_float))
+
+
 def candidates(model: onnx.ModelProto, plan: Plan) -> tuple[str, ...]:
     """Return the operators that int8 might hurt, in order.
 
@@ -107,11 +132,41 @@ def candidates(model: onnx.ModelProto, plan: Plan) -> tuple[str, ...]:
     return tuple(node.name for node in model.graph.node if might_hurt(node))
 
 
-def meeting_same_weights(model: onnx.ModelProto, plan: Plan) -> tuple[tuple[str, ...], ...]:
+def sharing_a_range(model: onnx.ModelProto, plan: Plan) -> tuple[tuple[str, ...], ...]:
+    """Return the groups of tensors that are best rounded alike.
+
+    These are those that meet the same weights, and those that a Concat joins: its output has one
+    scale, and what came with another would be rounded twice. On a DenseNet-like net that is worth
+    4 dB.
+    """
+    joined: dict[str, frozenset[str]] = {}
+    for node in model.graph.node:
+        if node.op_type == "Concat" and node.name in plan.int8:
+            group = frozenset().union(*(joined.get(n, {n}) for n in (*node.input, *node.output)))
+            joined |= dict.fromkeys(group, group)
+    groups = dict.fromkeys(tuple(sorted(group)) for group in joined.values())
+    return (*_meeting_same_weights(model, plan), *groups)
+
+
+def _meeting_same_weights(model: onnx.ModelProto, plan: Plan) -> tuple[tuple[str, ...], ...]:
     """Return the groups of tensors that meet the same weights in int8 operators of `plan`."""
     constants = {initializer.name for initializer in model.graph.initializer}
     operators = [_operator(node) for node in model.graph.node if node.op_type in _WEIGHTED]
     return sharing_weights(operators, plan.int8, constants)
+
+
+def _absorbed(graph: onnx.GraphProto, computing: Collection[str]) -> frozenset[str]:
+    """Return the activations that are a bound on the output of the operator before them."""
+    reads = Counter(name for node in all_nodes(graph) for name in node.input)
+    reads.update(output.name for output in graph.output)
+    rounding = {
+        node.output[0]
+        for node in graph.node
+        if node.name in computing and node.op_type != "Gather" and reads[node.output[0]] == 1
+    }
+    return frozenset(
+        node.name for node in graph.node if node.op_type in _ABSORBED and node.input[0] in rounding
+    )
 
 
 def _operator(node: onnx.NodeProto) -> Operator:
@@ -124,13 +179,13 @@ def _has_weights(operator: Operator, constants: set[str]) -> bool:
     return operator.op_type in _WEIGHTED and any(operator.inputs[p] in constants for p in places)
 
 
-def _is_worth_telling(operator: Operator, asked: set[str], floats: set[str]) -> bool:
+def _is_worth_telling(operator: Operator, asked: Collection[str], floats: set[str]) -> bool:
     if operator.name in asked:
         return True
     return operator.op_type not in _WITHOUT_ARITHMETIC and bool(floats & set(operator.outputs))
 
 
-def _reason(operator: Operator, asked: set[str], hurting: Collection[str]) -> str:
+def _reason(operator: Operator, asked: Collection[str], hurting: Collection[str]) -> str:
     if operator.name in asked:
         return ASKED
     if operator.name in hurting:

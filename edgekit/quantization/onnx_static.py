@@ -29,9 +29,11 @@ from edgekit.quantization.onnx_lstm import make_lstms_dynamic
 from edgekit.quantization.onnx_plan import (
     candidates,
     make_plan,
-    meeting_same_weights,
+    sharing_a_range,
     unmatched,
 )
+from edgekit.quantization.onnx_prepare import prepared
+from edgekit.quantization.onnx_scales import overrides
 from edgekit.quantization.onnx_trim import trim
 from edgekit.quantization.onnx_weights import part_weights, store_in_int8
 from edgekit.quantization.plan import Plan
@@ -51,14 +53,15 @@ def run(request: QuantizeRequest, progress: Progress) -> QuantizationReport:
     """
     settings = request.settings
     with tempfile.TemporaryDirectory() as scratch:
-        model = fold(request.artifact.path, Path(scratch) / "folded.onnx")
+        folded = fold(request.artifact.path, Path(scratch) / "folded.onnx")
+    model = prepared(folded, settings.keep_float)
     plan = make_plan(model, settings.keep_float)
     result, notes = model, tuple[str, ...]()
     if plan.int8:
         ranges = calibrate(
             onnx_stream(model, _touched(model, plan), request, progress), settings.ranges
         )
-        ranges = united(ranges, meeting_same_weights(model, plan))
+        ranges = united(ranges, sharing_a_range(model, plan))
         able = can_be_dynamic(model, plan)
         smoothed = smoothable(model, able)
 
@@ -92,7 +95,7 @@ def run(request: QuantizeRequest, progress: Progress) -> QuantizationReport:
         samples=request.samples.count,
         int8_macs_percent=int8_percent(count_macs(result)),
         float_operators=plan.left(stored),
-        notes=(*unmatched(model, settings.keep_float), *notes),
+        notes=(*unmatched(folded, settings.keep_float), *notes),
     )
 
 
@@ -148,7 +151,7 @@ def _with_pairs(
         nodes_to_quantize=sorted(plan.int8),
         nodes_to_exclude=[],
         op_types_to_quantize=sorted({node.op_type for node in planned}),
-        extra_options={},
+        extra_options={"TensorQuantOverrides": overrides(copied.graph, plan.int8)},
     )
     quantizer.quantize_model()
     result: onnx.ModelProto = quantizer.model.model

@@ -109,13 +109,17 @@ def unmatched_notes(operators: Iterable[Operator], patterns: Sequence[str]) -> t
 
 
 def with_carriers(
-    operators: Sequence[Operator], weighted: Collection[str], carriers: Collection[str]
+    operators: Sequence[Operator],
+    weighted: Collection[str],
+    carriers: Collection[str],
+    absorbed: Collection[str] = (),
 ) -> frozenset[str]:
     """Return `weighted`, and those `carriers` that lie between members of the answer only.
 
     In float between two int8 operators, a carrier would cost a step out of int8 and one back;
     in int8 beside a float one, it would add rounding and save nothing. Inputs of the model and
     constants count as int8, outputs of the model do not. `operators` list float tensors only.
+    Carriers that are `absorbed` need no int8 reader: the operator before them does their work.
     """
     writer = {name: operator.name for operator in operators for name in operator.outputs}
     readers: dict[str, list[str]] = {}
@@ -128,7 +132,8 @@ def with_carriers(
     def is_between(operator: Operator) -> bool:
         before = {writer[name] for name in operator.inputs if name in writer}
         return before <= kept and all(
-            name in readers and kept.issuperset(readers[name]) for name in operator.outputs
+            operator.name in absorbed or (name in readers and kept.issuperset(readers[name]))
+            for name in operator.outputs
         )
 
     while True:

@@ -1,0 +1,40 @@
+"""Brings a float ONNX model into the form of which onnxruntime runs most in int8."""
+
+from collections.abc import Mapping, Sequence
+
+import onnx
+
+from edgekit.quantization import onnx_norms, onnx_spelling, onnx_transposed
+from edgekit.quantization.onnx_plan import make_plan, names_asked_for
+from edgekit.quantization.onnx_rewrite import Rewrite, replaceable, rewritten
+
+_FOLDS: Mapping[str, Rewrite] = {"BatchNormalization": onnx_norms.into_weights}
+
+_ALWAYS: Mapping[str, Rewrite] = {
+    "Clip": onnx_spelling.activation_first,
+    "ConvTranspose": onnx_transposed.as_convolution,
+    "Relu": onnx_spelling.activation_first,
+}
+
+_BETWEEN: Mapping[str, Rewrite] = {
+    "BatchNormalization": onnx_norms.as_convolution,
+    "Div": onnx_spelling.quotient_as_product,
+    "ReduceMean": onnx_spelling.mean_as_pooling,
+    "Sub": onnx_spelling.difference_as_addition,
+    "Sum": onnx_spelling.sum_as_additions,
+}
+"""Between two int8 operators these gain something; elsewhere they might hide a pattern that
+onnxruntime recognises."""
+
+
+def prepared(model: onnx.ModelProto, keep_float: Sequence[str]) -> onnx.ModelProto:
+    """Return `model`, computing the same, without operators that int8 need not stop at.
+
+    What matches `keep_float` by its name or type stays as it is.
+    """
+    asked = names_asked_for(model, keep_float)
+    folded = rewritten(rewritten(model, _FOLDS, asked), _ALWAYS, asked)
+    could = replaceable(folded, _BETWEEN)
+    between = make_plan(folded, keep_float, carrying=could).int8 & could
+    others = {node.name for node in folded.graph.node} - between
+    return rewritten(folded, _BETWEEN, others | asked)

@@ -1,0 +1,37 @@
+"""Which weights of an int8 ONNX file get a scale a channel, whatever the others get."""
+
+from collections.abc import Collection
+
+import onnx
+from onnxruntime.quantization import QuantType
+
+from edgekit.quantization.onnx_rewrite import integer
+
+_LONG_COLUMN = 256
+"""Weights from which a channel of a Gemm is worth a scale of its own.
+
+The scale and that of the bias take 8 bytes, and onnxruntime works them out in every run: with 42
+weights each, 2352 channels take 22 microseconds, and 11 with one scale for all.
+"""
+
+Override = dict[str, int | bool | QuantType]
+
+
+def overrides(graph: onnx.GraphProto, names: Collection[str]) -> dict[str, list[Override]]:
+    """Return how weights of the operators `names` are scaled, where not as the settings say.
+
+    Channels of a depthwise convolution differ by orders of magnitude, and each has few weights: a
+    scale for all would leave many of them nothing but zero. Short channels of a Gemm share one.
+    """
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    found: dict[str, list[Override]] = {}
+    for node in graph.node:
+        if node.name not in names or len(node.input) < 2 or node.input[1] not in shapes:
+            continue
+        if node.op_type == "Conv" and integer(node, "group", 1) > 1:
+            found[node.input[1]] = [{"axis": 0}]
+        elif node.op_type == "Gemm":
+            length = shapes[node.input[1]][integer(node, "transB", 0)]
+            if length < _LONG_COLUMN:
+                found[node.input[1]] = [{"quant_type": QuantType.QInt8, "symmetric": True}]
+    return found

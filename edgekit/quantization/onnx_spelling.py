@@ -1,0 +1,100 @@
+"""Operators without an int8 kernel in onnxruntime, said in those that have one."""
+
+import numpy as np
+import onnx
+from onnx.helper import make_node
+
+from edgekit.core.tensors import FloatArray
+from edgekit.quantization.onnx_rewrite import Known, Replacement, integer, integers
+
+WEIGHTED = frozenset({"Conv", "Gemm", "MatMul"})
+"""What takes up the activation behind it: its output is rounded to the range that remains."""
+
+MOVERS = frozenset(
+    {"DepthToSpace", "Flatten", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"}
+)
+"""What puts the values of one tensor elsewhere and does not look at them."""
+
+
+def mean_as_pooling(node: onnx.NodeProto, known: Known) -> Replacement | None:
+    """Return a mean over all spatial axes as GlobalAveragePool."""
+    rank = len(known.shapes.get(node.input[0], ()))
+    keeps = bool(integer(node, "keepdims", 1))
+    if rank < 3 or {axis % rank for axis in _axes(node, known)} != set(range(2, rank)):
+        return None
+    pooled = node.output[0] if keeps else f"{node.output[0]}/pooled"
+    nodes = [make_node("GlobalAveragePool", [node.input[0]], [pooled], node.name)]
+    if not keeps:
+        nodes.append(make_node("Flatten", [pooled], [node.output[0]], f"{node.name}/flat", axis=1))
+    return Replacement(nodes)
+
+
+def sum_as_additions(node: onnx.NodeProto, _known: Known) -> Replacement | None:
+    """Return a sum of several tensors as additions of two."""
+    names = list(node.input)
+    nodes = []
+    while len(names) > 1:
+        last = len(names) == 2
+        output = node.output[0] if last else f"{node.output[0]}/{len(names)}"
+        name = node.name if last else f"{node.name}/{len(names)}"
+        nodes.append(make_node("Add", names[:2], [output], name))
+        names[:2] = [output]
+    return Replacement(nodes) if nodes else None
+
+
+def difference_as_addition(node: onnx.NodeProto, known: Known) -> Replacement | None:
+    """Return the subtraction of a constant as the addition of its opposite."""
+    value = known.floats.get(node.input[1])
+    if value is None:
+        return None
+    return _with_constant("Add", node, -value)
+
+
+def quotient_as_product(node: onnx.NodeProto, known: Known) -> Replacement | None:
+    """Return the division by a constant as the product with its inverse."""
+    value = known.floats.get(node.input[1])
+    if value is None or not np.all(value):
+        return None
+    return _with_constant("Mul", node, np.float32(1) / value)
+
+
+def activation_first(node: onnx.NodeProto, known: Known) -> Replacement | None:
+    """Move an activation in front of what only moves values, up to the operator with weights.
+
+    There it takes no time in int8: it is a bound of the operator's output.
+    """
+    if any(name not in known.floats for name in node.input[1:] if name):
+        return None
+    movers: list[onnx.NodeProto] = []
+    found = known.only_writer(node.input[0])
+    while found is not None and found.op_type in MOVERS:
+        movers.insert(0, found)
+        found = known.only_writer(found.input[0])
+    if not movers or found is None or found.op_type not in WEIGHTED:
+        return None
+    moved = onnx.NodeProto()
+    moved.CopyFrom(node)
+    moved.input[0] = movers[0].input[0]
+    moved.output[0] = f"{moved.input[0]}/bounded"
+    nodes = [moved]
+    for mover in movers:
+        copied = onnx.NodeProto()
+        copied.CopyFrom(mover)
+        copied.input[0] = nodes[-1].output[0]
+        copied.output[0] = f"{mover.output[0]}/bounded"
+        nodes.append(copied)
+    nodes[-1].output[0] = node.output[0]
+    return Replacement(nodes, removed=frozenset(mover.name for mover in movers))
+
+
+def _axes(node: onnx.NodeProto, known: Known) -> tuple[int, ...]:
+    if len(node.input) > 1 and node.input[1]:
+        values = known.integers.get(node.input[1])
+        return () if values is None else tuple(int(axis) for axis in values.ravel())
+    return integers(node, "axes", ())
+
+
+def _with_constant(op_type: str, node: onnx.NodeProto, value: FloatArray) -> Replacement:
+    name = f"{node.output[0]}/constant"
+    made = make_node(op_type, [node.input[0], name], [node.output[0]], node.name)
+    return Replacement([made], {name: value})
