@@ -42,6 +42,11 @@ class Samples:
             for name, file in zip(self.names, self.files, strict=True)
         }
 
+    @property
+    def example(self) -> dict[str, tuple[int, ...]]:
+        """The shape of what one sample holds, by the name of its array."""
+        return {name: array.shape[1:] for name, array in self.inputs(0, 1).items()}
+
     def labels(self, start: int = 0, stop: int | None = None) -> Array:
         """Return the labels of rows `start` to `stop`, shape `[rows, ...]`.
 

@@ -14,6 +14,15 @@ Dim = int | str
 """A fixed size, or the name of a dynamic axis."""
 
 
+_NO_NAMES = frozenset({"", "?", "-1", "None", "none", "unknown"})
+"""What exporters call an axis that they know no name for; two of them are not one axis."""
+
+
+def axis_name(told: str, otherwise: str) -> str:
+    """Name a dynamic axis as its file does, or `otherwise` where the file has no name."""
+    return otherwise if told in _NO_NAMES else told
+
+
 class DType(Enum):
     """An element type that ONNX, TFLite and PyTorch can all name."""
 

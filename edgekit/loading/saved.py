@@ -115,13 +115,13 @@ def _build(source: Source) -> nn.Module:
             module = build_module(source)
             make_weights_plain(module)
             return module
-        case OnnxSource(file=file):
+        case OnnxSource(file=file, example=example):
             if not file.is_file() or file_sha256(file) != source.sha256:
                 raise InputRefusedError(
                     f"{file} is not the model file that it was",
                     hint="delete its folder and run the command again",
                 )
-            return import_onnx(file).module
+            return import_onnx(file, example).module
 
 
 def _called(source: Source) -> str:

@@ -27,12 +27,15 @@ class ModelSource:
 class OnnxSource:
     """An ONNX file that is read as a module; `sha256` says which bytes exactly.
 
+    `example` has the shape of what one sample holds, by the name of its array: a file that cannot
+    be read with dynamic axes is read with these sizes.
     A training function of the recipe's own is looked up in `code_directory`.
     """
 
     file: Path
     sha256: str
     code_directory: Path
+    example: dict[str, tuple[int, ...]]
 
 
 Source = ModelSource | OnnxSource

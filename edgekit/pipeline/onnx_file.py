@@ -53,7 +53,7 @@ def read(artifact: Artifact, samples: Samples, folder: Path, progress: Progress)
     require_extras("reading an ONNX file as a module", ("torch",))
     file = folder / SOURCE_FILE
     normalize_onnx(artifact.path, file, raise_opset=False)
-    source = OnnxSource(file, file_sha256(file), folder)
+    source = OnnxSource(file, file_sha256(file), folder, samples.example)
     request = tasks.BuildRequest(source, samples, None, folder)
     with told_as(artifact.path, file):
         return OnnxModel(call(tasks.BUILD, request, limits=RUN, progress=progress), source)

@@ -1,16 +1,18 @@
 """Reads an ONNX file as a PyTorch module, and holds it against the file. In a child process."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 
 from edgekit.core.artifact import Format
 from edgekit.core.model import Change, Model, run_module
 from edgekit.core.samples import Samples
+from edgekit.core.tensors import Array
 from edgekit.errors import UnsupportedError
 from edgekit.exporting.parity import relative_errors
+from edgekit.exporting.rounding import allowed_errors
 from edgekit.loading.onnx_importer import import_onnx
+from edgekit.loading.source import OnnxSource
 from edgekit.pipeline.torch_session import TorchSession
 from edgekit.runtimes.feed import batch_of, match_names
 from edgekit.runtimes.session import open_session
@@ -21,7 +23,7 @@ LARGEST_RELATIVE_ERROR = 1e-4
 _CHECKED_SAMPLES = 16
 
 
-def import_checked(file: Path, samples: Samples) -> Model:
+def import_checked(source: OnnxSource, samples: Samples) -> Model:
     """Return the module that an ONNX file is, if it computes what onnxruntime does.
 
     Raises:
@@ -29,19 +31,28 @@ def import_checked(file: Path, samples: Samples) -> Model:
         UnsupportedError: It has operators that cannot be read, or the module computes something
             else.
     """
-    model = import_onnx(file)
+    file = source.file
+    model = import_onnx(file, source.example)
     names = match_names(samples, model.signature.inputs)
     rows = samples.inputs(0, _CHECKED_SAMPLES)
     inputs = {name: rows[array] for name, array in names.items()}
     reference = open_session(file, Format.ONNX).run(inputs)
-    errors = relative_errors(reference, TorchSession(model, threads=1).run(inputs))
+
+    def run(one: Model) -> dict[str, Array]:
+        return TorchSession(one, threads=1).run(inputs)
+
+    errors = relative_errors(reference, run(model))
     worst = max(errors, key=lambda name: errors[name])
     if not errors[worst] <= LARGEST_RELATIVE_ERROR:
-        raise UnsupportedError(
-            f"read as a PyTorch module, the output '{worst}' is off by {errors[worst]:.1e} of the "
-            f"largest value that onnxruntime gives ({LARGEST_RELATIVE_ERROR:.0e} is allowed)",
-            hint="quantizing the ONNX file to ONNX needs no module and still works",
-        )
+        allowed = allowed_errors(model, LARGEST_RELATIVE_ERROR, run)
+        over = [name for name, error in errors.items() if not error <= allowed[name]]
+        if over:
+            raise UnsupportedError(
+                f"read as a PyTorch module, the output '{over[0]}' is off by "
+                f"{errors[over[0]]:.1e} of the largest value that onnxruntime gives "
+                f"({allowed[over[0]]:.0e} is allowed)",
+                hint="quantizing the ONNX file to ONNX needs no module and still works",
+            )
     count = len(next(iter(inputs.values())))
     (imported,) = model.history
     summary = f"{imported.summary}; within {errors[worst]:.1e} of onnxruntime on {count} samples"

@@ -99,12 +99,14 @@ def build(bench: Bench, recipe: Recipe, splits: Splits) -> tuple[SavedModel, Sou
         if isinstance(recipe.model, FileModel):
             given = recipe.model.file
             normalize_onnx(given, copy, raise_opset=False)
-        request = tasks.BuildRequest(_source(recipe, folder), samples, recipe.train, folder)
+        request = tasks.BuildRequest(
+            _source(recipe, folder, samples), samples, recipe.train, folder
+        )
         with told_as(given, copy):
             return bench.call(tasks.BUILD, request, threads=_threads(recipe.train))
 
     made, place = bench.result(Stage.MODEL, "", SavedModel, make)
-    return _saved(made, place), _source(recipe, place)
+    return _saved(made, place), _source(recipe, place, samples)
 
 
 def prune(
@@ -212,12 +214,12 @@ def _files(data: FileData) -> dict[SplitName, Path]:
     return {name: file for name, file in named.items() if file is not None}
 
 
-def _source(recipe: Recipe, folder: Path) -> Source:
+def _source(recipe: Recipe, folder: Path, samples: Samples) -> Source:
     """Return where the module comes from; a model file lies in `folder`, in normal form."""
     if isinstance(recipe.model, FactoryModel):
         return recipe.model.source(recipe.folder)
     file = folder / SOURCE_FILE
-    return OnnxSource(file, file_sha256(file), recipe.folder)
+    return OnnxSource(file, file_sha256(file), recipe.folder, samples.example)
 
 
 def _size(path: Path) -> int:

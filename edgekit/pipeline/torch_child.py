@@ -44,7 +44,7 @@ def build(request: BuildRequest, progress: Progress) -> SavedModel:
     source, samples = request.source, request.samples
     if isinstance(source, OnnxSource):
         progress.update("model", 0, 0, source.file.name)
-        model = import_checked(source.file, samples)
+        model = import_checked(source, samples)
     else:
         progress.update("model", 0, 0, source.factory)
         model = build_model(source, samples)

@@ -11,7 +11,7 @@ from edgekit.core.tensors import Array
 from edgekit.emulation.emulate import emulate
 from edgekit.emulation.guest import Work
 from edgekit.errors import UnsupportedError
-from edgekit.runtimes.feed import batch_of, convert, match_names
+from edgekit.runtimes.feed import batch_of, convert, has_batch, match_names
 
 
 def outputs_on(
@@ -46,7 +46,6 @@ def calls_of(artifact: Artifact, samples: Samples, rows: int) -> dict[str, Array
 
     Raises:
         InputRefusedError: The samples do not fit the model.
-        UnsupportedError: The inputs disagree about the batch.
     """
     specs = artifact.signature.inputs
     names = match_names(samples, specs)
@@ -58,7 +57,9 @@ def calls_of(artifact: Artifact, samples: Samples, rows: int) -> dict[str, Array
     fed: dict[str, Array] = {}
     for spec in specs:
         chosen = convert(arrays[names[spec.name]], spec)[order]
-        fed[spec.name] = chosen.reshape(calls, batch, *chosen.shape[1:]) if spec.shape else chosen
+        fed[spec.name] = (
+            chosen.reshape(calls, batch, *chosen.shape[1:]) if has_batch(spec, specs) else chosen
+        )
     return fed
 
 

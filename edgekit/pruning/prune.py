@@ -12,6 +12,7 @@ from torch.nn.modules import conv
 from edgekit.core.model import Change, Model, run_module
 from edgekit.core.registry import closest_or_all
 from edgekit.core.samples import Samples
+from edgekit.core.tensors import TensorSpec
 from edgekit.errors import UnsupportedError, UsageError
 from edgekit.pruning.groups import ChannelGroup, Groups
 from edgekit.pruning.prunable import refuse_unprunable
@@ -109,7 +110,8 @@ def _check(module: nn.Module, inputs: dict[str, Tensor], model: Model) -> None:
             hint=hint,
         ) from error
     for spec in model.signature.outputs:
-        if tuple(outputs[spec.name].shape[1:]) != spec.shape[1:]:
+        before = TensorSpec(spec.name, spec.dtype, spec.shape[1:])
+        if not before.accepts(outputs[spec.name][0].numpy()):
             raise UnsupportedError(
                 f"pruning would change the output '{spec.name}' from {list(spec.shape[1:])} to "
                 f"{list(outputs[spec.name].shape[1:])} per sample",

@@ -1,12 +1,14 @@
 """Calibration data made up from a model's inputs: for trying things out, by name only."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from edgekit.core.samples import Samples, save_samples
-from edgekit.core.tensors import Array, Signature, TensorSpec
+from edgekit.core.tensors import Array, DType, Signature
 from edgekit.errors import UnsupportedError
+from edgekit.runtimes.feed import sample_shape
 
 
 def random_samples(
@@ -21,19 +23,25 @@ def random_samples(
         UnsupportedError: An input has a dynamic axis besides the batch, whose size would be a
             guess.
     """
-    dynamic = [spec for spec in signature.inputs if any(isinstance(d, str) for d in spec.shape[1:])]
+    shapes = {spec.name: sample_shape(spec, signature.inputs) for spec in signature.inputs}
+    dynamic = [s for s in signature.inputs if any(isinstance(dim, str) for dim in shapes[s.name])]
     if dynamic:
+        wanted = ", ".join(f"{s.name}=array" for s in signature.inputs)
+        shown = ", ".join(("samples", *map(str, shapes[dynamic[0].name])))
         raise UnsupportedError(
             "random samples need fixed sizes, and these inputs have none: "
             + "; ".join(str(spec) for spec in dynamic),
-            hint="pass real samples",
+            hint=f"pass real samples, written with numpy.savez('samples.npz', {wanted}), where "
+            f"'{dynamic[0].name}' is [{shown}]; a TFLite file keeps the sizes they have",
         )
-    return save_samples(directory, {s.name: _random(s, count, rng) for s in signature.inputs})
+    arrays = {
+        s.name: _random(s.dtype, (count, *(int(dim) for dim in shapes[s.name])), rng)
+        for s in signature.inputs
+    }
+    return save_samples(directory, arrays)
 
 
-def _random(spec: TensorSpec, count: int, rng: np.random.Generator) -> Array:
-    """Return values of shape `[count, ...]` for one input."""
-    shape = (count, *(dim for dim in spec.shape[1:] if isinstance(dim, int)))
-    if spec.dtype.is_float:
-        return rng.standard_normal(shape).astype(spec.dtype.numpy)
-    return rng.integers(0, 2, shape).astype(spec.dtype.numpy)
+def _random(dtype: DType, shape: Sequence[int], rng: np.random.Generator) -> Array:
+    if dtype.is_float:
+        return rng.standard_normal(shape).astype(dtype.numpy)
+    return rng.integers(0, 2, shape).astype(dtype.numpy)

@@ -11,7 +11,7 @@ from edgekit.core.samples import Samples
 from edgekit.core.target import Runtime
 from edgekit.core.tensors import Array
 from edgekit.quantization.settings import QuantizeSettings
-from edgekit.runtimes.feed import batch_of, convert
+from edgekit.runtimes.feed import as_fed, batch_of, convert
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,13 @@ class QuantizeRequest:
     runtimes: tuple[Runtime, ...] = ()
 
     def batches(self, rows_if_free: int) -> Iterator[tuple[int, dict[str, Array]]]:
-        """Yield how many samples are done and the next inputs, `[rows, ...]` each, by name.
+        """Yield how many samples are done and what the next call is fed, by name.
 
         A model with a fixed batch gets it whole: the last row of the last batch is repeated,
         which widens no range. One without gets `rows_if_free` at once.
 
         Raises:
             InputRefusedError: A value does not fit the element type of its input.
-            UnsupportedError: The inputs disagree about the size of the batch.
         """
         specs = self.artifact.signature.inputs
         fixed = batch_of(self.artifact.signature)
@@ -51,7 +50,7 @@ class QuantizeRequest:
                     name: np.concatenate([array, np.repeat(array[-1:], fixed - count, axis=0)])
                     for name, array in inputs.items()
                 }
-            yield start + count, inputs
+            yield start + count, as_fed(inputs, self.artifact.signature)
 
 
 @dataclass(frozen=True)

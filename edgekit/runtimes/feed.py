@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 
 from edgekit.core.samples import Samples
-from edgekit.core.tensors import Array, Signature, TensorSpec
+from edgekit.core.tensors import Array, Dim, Signature, TensorSpec
 from edgekit.errors import InputRefusedError, UnsupportedError
 
 _WIDTHS = {"i": "integer", "u": "integer", "f": "float", "b": "bool"}
@@ -34,7 +34,11 @@ def match_names(samples: Samples, specs: Sequence[TensorSpec]) -> dict[str, str]
     problems = [
         problem
         for spec in specs
-        if (problem := _misfit(spec, first[matched[spec.name]], matched[spec.name]))
+        if (
+            problem := _misfit(
+                spec, sample_shape(spec, specs), first[matched[spec.name]], matched[spec.name]
+            )
+        )
     ]
     if problems:
         raise InputRefusedError(
@@ -77,24 +81,53 @@ def convert(array: Array, spec: TensorSpec) -> Array:
 def batch_of(signature: Signature) -> int | None:
     """Return how many rows one call takes: a number, or `None` for any.
 
-    Inputs without axes take one row a call.
-
-    Raises:
-        UnsupportedError: The inputs disagree about it.
+    A call takes one row where some input has no axis for more (see `has_batch`).
     """
-    fixed = {
-        spec.shape[0] if spec.shape else 1
+    specs = signature.inputs
+    if not all(has_batch(spec, specs) for spec in specs):
+        return 1
+    return next((size for spec in specs if isinstance(size := spec.shape[0], int)), None)
+
+
+def has_batch(spec: TensorSpec, inputs: Sequence[TensorSpec]) -> bool:
+    """Whether the first axis of one of a model's `inputs` counts samples.
+
+    It does not where there is none, nor where it has a size that other inputs contradict: the
+    state of a recurrent net is `[layers, batch, units]` beside an input `[batch, ...]`. Each
+    sample then holds all of such an input.
+    """
+    if not spec.shape:
+        return False
+    rows = {_rows_named(one) for one in inputs if one.shape}
+    return len(rows) == 1 or _rows_named(spec) == 1
+
+
+def _rows_named(spec: TensorSpec) -> int:
+    first = spec.shape[0]
+    return first if isinstance(first, int) else 1
+
+
+def sample_shape(spec: TensorSpec, inputs: Sequence[TensorSpec]) -> tuple[Dim, ...]:
+    """Return the shape of what one sample holds for one of a model's `inputs`."""
+    return spec.shape[1:] if has_batch(spec, inputs) else spec.shape
+
+
+def as_fed(chunk: Mapping[str, Array], signature: Signature) -> dict[str, Array]:
+    """Return what one call is fed, from rows of samples in the right number and element type.
+
+    Args:
+        chunk: One array `[rows, ...]` an input, by name.
+        signature: What the model takes and returns.
+
+    Returns:
+        One contiguous array an input; one row without its first axis where it has no batch.
+    """
+    return {
+        spec.name: np.ascontiguousarray(chunk[spec.name])
+        if has_batch(spec, signature.inputs)
+        else np.array(chunk[spec.name][0])
         for spec in signature.inputs
-        if not spec.shape or isinstance(spec.shape[0], int)
     }
-    sizes = {size for size in fixed if isinstance(size, int)}
-    if len(sizes) > 1:
-        raise UnsupportedError(
-            "the first axes of the inputs differ in size, so none of them is the batch: "
-            + "; ".join(str(spec) for spec in signature.inputs),
-            hint="export the model with the batch as the first axis of every input",
-        )
-    return sizes.pop() if sizes else None
 
 
 def single_call(
@@ -111,10 +144,8 @@ def single_call(
         InputRefusedError: An input does not fit.
     """
     rows = 1 if batch is None else batch
-    return {
-        spec.name: _shaped(spec, _padded(convert(inputs[spec.name], spec), rows))
-        for spec in signature.inputs
-    }
+    fed = {s.name: _padded(convert(inputs[s.name], s), rows) for s in signature.inputs}
+    return as_fed(fed, signature)
 
 
 def run_in_batches(
@@ -150,11 +181,8 @@ def run_in_batches(
     parts: list[list[Array]] = []
     for start in range(0, rows, step):
         taken = min(step, rows - start)
-        chunk = {
-            spec.name: _shaped(spec, _padded(fed[spec.name][start : start + step], step))
-            for spec in signature.inputs
-        }
-        outputs = call(chunk)
+        chunk = {name: _padded(array[start : start + step], step) for name, array in fed.items()}
+        outputs = call(as_fed(chunk, signature))
         parts.append(
             [
                 _rows(spec, output, step)[:taken]
@@ -171,10 +199,9 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in names) or "nothing"
 
 
-def _misfit(spec: TensorSpec, row: Array, name: str) -> str:
+def _misfit(spec: TensorSpec, wanted: Sequence[Dim], row: Array, name: str) -> str:
     """Say what is wrong with one sample `[1, ...]`, or return nothing."""
     sizes = row.shape[1:]
-    wanted = spec.shape[1:]
     fits = len(sizes) == len(wanted) and all(
         isinstance(dim, str) or dim == size for dim, size in zip(wanted, sizes, strict=True)
     )
@@ -191,11 +218,6 @@ def _misfit(spec: TensorSpec, row: Array, name: str) -> str:
 def _padded(chunk: Array, rows: int) -> Array:
     missing = rows - len(chunk)
     return chunk if missing == 0 else np.concatenate([chunk, np.repeat(chunk[-1:], missing, 0)])
-
-
-def _shaped(spec: TensorSpec, chunk: Array) -> Array:
-    # An input without axes has no place for the batch: its one row is the value itself.
-    return np.ascontiguousarray(chunk) if spec.shape else np.array(chunk[0])
 
 
 def _rows(spec: TensorSpec, output: Array, rows: int) -> Array:

@@ -14,7 +14,7 @@ from onnx import TensorProto
 
 from edgekit.core.artifact import Format, Precision
 from edgekit.core.progress import Progress
-from edgekit.core.tensors import DType, Signature, TensorSpec
+from edgekit.core.tensors import DType, Signature, TensorSpec, axis_name
 from edgekit.errors import InputRefusedError, UnsupportedError
 from edgekit.runtimes.inspect import ExternalTensor, Inspection, InspectRequest, OperatorCount
 from edgekit.units import format_bytes
@@ -224,8 +224,7 @@ def _spec(value: onnx.ValueInfoProto) -> TensorSpec:
         )
     shape: list[int | str] = []
     for axis, dim in enumerate(tensor.shape.dim):
-        # An axis without a size or a name gets one, so that it can be talked about.
-        name = dim.dim_param or f"{value.name}_{axis}"
+        name = axis_name(dim.dim_param, f"{value.name}_{axis}")
         shape.append(dim.dim_value if dim.dim_value > 0 else name)
     return TensorSpec(value.name, _DTYPES[tensor.elem_type], tuple(shape))
 

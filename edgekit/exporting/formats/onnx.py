@@ -1,5 +1,6 @@
 """ONNX, by PyTorch's exporter, without what it writes for its own developers."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,7 @@ class Onnx:
             reason = first_line(str(dynamic.__cause__ or dynamic))
             notes = (f"the ONNX file takes one sample at a time, because {reason}",)
         _strip(model)
+        _restore_axes(model, signature)
         onnx.save(model, out)
         return notes
 
@@ -94,14 +96,32 @@ def _exported(
 
 
 def _dynamic_axes(signature: Signature) -> tuple[tuple[dict[int, Dim], ...]]:
-    names = {dim for spec in signature.inputs for dim in spec.shape if isinstance(dim, str)}
-    dims = {name: Dim(name) for name in sorted(names)}
+    dims = {name: Dim(ours) for ours, name in _axis_names(signature).items()}
     return (
         tuple(
             {axis: dims[dim] for axis, dim in enumerate(spec.shape) if isinstance(dim, str)}
             for spec in signature.inputs
         ),
     )
+
+
+def _axis_names(signature: Signature) -> dict[str, str]:
+    """Return the dynamic axes by the names that PyTorch allows: those of Python."""
+    names = {dim for spec in signature.inputs for dim in spec.shape if isinstance(dim, str)}
+    return {
+        name if name.isidentifier() else f"edgekit_axis_{place}": name
+        for place, name in enumerate(sorted(names))
+    }
+
+
+def _restore_axes(model: onnx.ModelProto, signature: Signature) -> None:
+    """Give the dynamic axes of inputs and outputs their own names back."""
+    names = _axis_names(signature)
+    for info in (*model.graph.input, *model.graph.output):
+        for dim in info.type.tensor_type.shape.dim:
+            if dim.dim_param:
+                told = re.sub(r"\w+", lambda word: names.get(word[0], word[0]), dim.dim_param)
+                dim.dim_param = told
 
 
 def _strip(model: onnx.ModelProto) -> None:

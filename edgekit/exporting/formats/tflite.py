@@ -45,8 +45,7 @@ class Tflite:
         Raises:
             UnsupportedError: litert-torch cannot convert the module.
         """
-        rows = batch_of(signature) or 1
-        single = tuple(tensor[:rows] for tensor in example)
+        single = tuple(example if batch_of(signature) else (tensor[:1] for tensor in example))
         cells: list[Cell] = []
         compact = with_layers_replaced(
             module, lambda layer: marked(layer, cells) or cropped(layer)

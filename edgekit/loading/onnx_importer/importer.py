@@ -4,7 +4,7 @@ import contextlib
 import logging
 from collections import ChainMap, defaultdict
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import onnx
@@ -14,28 +14,43 @@ from onnx import inliner
 from torch import fx
 
 from edgekit.core.model import Change, Model
-from edgekit.core.tensors import Dim, Signature, TensorSpec
+from edgekit.core.tensors import Dim, Signature, TensorSpec, axis_name
 from edgekit.errors import InputRefusedError, UnsupportedError
 from edgekit.loading.onnx_importer.builder import Builder
 from edgekit.loading.onnx_importer.dtypes import edgekit_dtype, tensor_from_proto, torch_dtype
+from edgekit.loading.onnx_importer.fixed_axes import Example, fixed_forms
 from edgekit.loading.onnx_importer.node import OnnxNode
-from edgekit.loading.onnx_importer.registry import handler_for, supported_operators
+from edgekit.loading.onnx_importer.refusals import (
+    STANDARD_DOMAINS,
+    all_nodes,
+    is_handled,
+    label,
+    unsupported,
+    why_unhandled,
+    with_bodies,
+)
+from edgekit.loading.onnx_importer.registry import handler_for
 from edgekit.loading.onnx_importer.size_arithmetic import on_sizes
 from edgekit.loading.onnx_importer.values import RefusedNodeError, Value, ValueSequence
 
 OLDEST_OPSET = 7
-_STANDARD_DOMAINS = frozenset({"", "ai.onnx"})
+
+_CONTRADICTIONS = (ValueError, LookupError, RuntimeError, TypeError)
+"""What reading a node raises when its inputs have other ranks or sizes than it can take."""
 
 _Scope = MutableMapping[str, "Value | None"]
 
 
-def import_onnx(path: Path) -> Model:
+def import_onnx(path: Path, example: Example | None = None) -> Model:
     """Read an ONNX file (opset 7 or later) into a PyTorch module with the same signature.
 
     Constant weights of convolutions, linear layers, normalizations, recurrent layers and
     embeddings become real `nn` modules; everything else becomes plain torch operations. Names
     of inputs and outputs and of dynamic axes are kept: the module takes the inputs in order,
     or by name, and returns a dictionary of outputs by name.
+
+    A model that cannot be read with its axes dynamic is read with their sizes in `example`, which
+    has the shape of what one sample holds for each input.
 
     Raises:
         InputRefusedError: The file is no ONNX model, or contradicts itself.
@@ -47,7 +62,25 @@ def import_onnx(path: Path) -> Model:
         raise InputRefusedError(
             f"{path} is not a readable ONNX model: {error}", hint="export it again"
         ) from error
-    return import_model(proto, str(path))
+    try:
+        return import_model(proto, str(path))
+    except UnsupportedError as error:
+        return _import_fixed(proto, str(path), example or {}, error)
+
+
+def _import_fixed(
+    proto: onnx.ModelProto, source: str, example: Example, error: UnsupportedError
+) -> Model:
+    """Import a model with fewer dynamic axes than it has, after it failed with all of them."""
+    for form, told in fixed_forms(proto, example):
+        try:
+            model = import_model(form, source)
+        except UnsupportedError as refused:
+            error = refused
+            continue
+        (imported,) = model.history
+        return replace(model, history=(Change("import", f"{imported.summary}; {told}"),))
+    raise error
 
 
 def import_model(proto: onnx.ModelProto, source: str) -> Model:
@@ -60,7 +93,7 @@ def import_model(proto: onnx.ModelProto, source: str) -> Model:
     if proto.functions:
         proto = inliner.inline_local_functions(proto)
     opset = _opset(proto, source)
-    proto = _expand_functions(proto, source)
+    proto = _expand_functions(proto)
     with _quiet():
         return _Importer(proto.graph, opset, source).run()
 
@@ -78,7 +111,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _opset(proto: onnx.ModelProto, source: str) -> int:
-    found = [entry.version for entry in proto.opset_import if entry.domain in _STANDARD_DOMAINS]
+    found = [entry.version for entry in proto.opset_import if entry.domain in STANDARD_DOMAINS]
     newest = onnx.defs.onnx_opset_version()
     if not found or not OLDEST_OPSET <= found[0] <= newest:
         what = f"opset {found[0]}" if found else "no standard opset"
@@ -89,14 +122,13 @@ def _opset(proto: onnx.ModelProto, source: str) -> int:
     return int(found[0])
 
 
-def _expand_functions(proto: onnx.ModelProto, source: str) -> onnx.ModelProto:
+def _expand_functions(proto: onnx.ModelProto) -> onnx.ModelProto:
     """Replace operators without a handler by the body that ONNX itself defines for them.
 
-    Raises:
-        UnsupportedError: Some have none; all of them are named.
+    Those that have none stay, and are refused where they stand.
     """
     missing = {
-        (node.domain, node.op_type) for node in _all_nodes(proto.graph) if not _is_handled(node)
+        (node.domain, node.op_type) for node in all_nodes(proto.graph) if not is_handled(node)
     }
     if not missing:
         return proto
@@ -108,45 +140,12 @@ def _expand_functions(proto: onnx.ModelProto, source: str) -> onnx.ModelProto:
         for tensor in proto.graph.initializer
     )
     try:
-        expanded = inliner.inline_selected_functions(
+        return inliner.inline_selected_functions(
             typed, sorted(missing), inline_schema_functions=True
         )
     except RuntimeError:
         # It fails on some bodies that leave inputs out; then nothing is expanded.
-        expanded = proto
-    refused = [node for node in _all_nodes(expanded.graph) if not _is_handled(node)]
-    if refused:
-        error: UnsupportedError = _unsupported(
-            source, [(_label(node), "there is no such operator here") for node in refused]
-        )
-        raise error
-    return expanded
-
-
-def _is_handled(node: onnx.NodeProto) -> bool:
-    return node.domain in _STANDARD_DOMAINS and handler_for(node.op_type) is not None
-
-
-def _label(node: onnx.NodeProto) -> str:
-    kind = node.op_type if node.domain in _STANDARD_DOMAINS else f"{node.domain}.{node.op_type}"
-    name = node.name or next((f"-> {output}" for output in node.output if output), "unnamed")
-    return f"{kind} '{name}'"
-
-
-def _unsupported(source: str, refused: Sequence[tuple[str, str]]) -> UnsupportedError:
-    lines = "\n".join(f"  {label}: {reason}" for label, reason in refused)
-    return UnsupportedError(
-        f"{source} has {len(refused)} nodes that cannot be imported:\n{lines}",
-        hint=f"{len(supported_operators())} operators are supported; see docs/onnx-import.md",
-    )
-
-
-def _all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.GRAPH:
-                yield from _all_nodes(attribute.g)
+        return proto
 
 
 @dataclass
@@ -170,7 +169,7 @@ class _Importer:
             except RefusedNodeError as error:
                 self.refused.append((f"output '{info.name}'", str(error)))
         if self.refused:
-            raise _unsupported(self.source, self.refused)
+            raise unsupported(self.source, self.refused)
         module = self.builder.finish(results)
         count = len(self.graph.node)
         summary = f"imported {count} ONNX nodes of opset {self.opset}"
@@ -254,9 +253,14 @@ class _Importer:
             inputs = [values.get(name) if name else None for name in proto.input]
             if any(name and value is None for name, value in zip(proto.input, inputs, strict=True)):
                 # An input comes from a node that was refused, which is reported already.
+                self.refused += [
+                    (label(one), why_unhandled(one))
+                    for one in with_bodies(proto)
+                    if not is_handled(one)
+                ]
                 if not self.refused:
                     raise InputRefusedError(
-                        f"{self.source}: {_label(proto)} reads a value that nothing computes",
+                        f"{self.source}: {label(proto)} reads a value that nothing computes",
                         hint="the nodes are not in order; export it again",
                     )
                 continue
@@ -272,10 +276,17 @@ class _Importer:
                 consumers,
                 values.get,
             )
+            if not is_handled(proto):
+                self.refused.append((label(proto), why_unhandled(proto)))
+                continue
             try:
                 results = self._node(node)
             except RefusedNodeError as error:
-                self.refused.append((_label(proto), str(error)))
+                self.refused.append((label(proto), str(error)))
+                continue
+            except _CONTRADICTIONS as error:
+                reason = str(error).partition("\n")[0]
+                self.refused.append((label(proto), f"its inputs do not fit it: {reason}"))
                 continue
             for name, value in zip(proto.output, results, strict=False):
                 if name and value is not None:
@@ -323,7 +334,7 @@ def _consumers(graph: onnx.GraphProto) -> Mapping[str, tuple[onnx.NodeProto, ...
             found[name].append(node)
         for attribute in node.attribute:
             if attribute.type == onnx.AttributeProto.GRAPH:
-                for inner in _all_nodes(attribute.g):
+                for inner in all_nodes(attribute.g):
                     for name in inner.input:
                         found[name].append(onnx.NodeProto())
     for info in graph.output:
@@ -349,6 +360,8 @@ def _input_spec(info: onnx.ValueInfoProto) -> TensorSpec:
 def _declared_shape(info: onnx.ValueInfoProto) -> tuple[Dim, ...]:
     """Return fixed sizes and axis names; an axis the file says nothing about is ''."""
     return tuple(
-        dim.dim_value if dim.HasField("dim_value") and dim.dim_value >= 0 else dim.dim_param
+        dim.dim_value
+        if dim.HasField("dim_value") and dim.dim_value >= 0
+        else axis_name(dim.dim_param, "")
         for dim in info.type.tensor_type.shape.dim
     )

@@ -12,7 +12,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from edgekit.core.artifact import Format
-from edgekit.core.tensors import Array, DType, Signature, TensorSpec
+from edgekit.core.tensors import Array, DType, Signature, TensorSpec, axis_name
 from edgekit.errors import InputRefusedError, UnsupportedError
 from edgekit.runtimes.feed import batch_of, run_in_batches, single_call
 
@@ -136,9 +136,8 @@ def _spec(value: ort.NodeArg) -> TensorSpec:
         _DTYPES[value.type],
         tuple(
             dim
-            if isinstance(dim, str) or (isinstance(dim, int) and dim > 0)
-            # An axis without a size or a name gets one, so that it can be talked about.
-            else f"{value.name}_{axis}"
+            if isinstance(dim, int) and dim > 0
+            else axis_name(dim if isinstance(dim, str) else "", f"{value.name}_{axis}")
             for axis, dim in enumerate(value.shape)
         ),
     )

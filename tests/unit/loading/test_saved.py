@@ -216,7 +216,7 @@ def image_of(model: Model) -> torch.Tensor:
 
 def onnx_source(folder: Path) -> OnnxSource:
     file = onnx_models.write(onnx_models.cnn(), folder / "cnn.onnx")
-    return OnnxSource(file, file_sha256(file), folder)
+    return OnnxSource(file, file_sha256(file), folder, {})
 
 
 def test_a_pruned_onnx_model_comes_back_without_the_file_it_came_from(tmp_path: Path) -> None:

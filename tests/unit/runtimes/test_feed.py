@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from edgekit.core.samples import Samples, save_samples
 from edgekit.core.tensors import Array, DType, Signature, TensorSpec
 from edgekit.errors import InputRefusedError, UnsupportedError
-from edgekit.runtimes.feed import batch_of, convert, match_names, run_in_batches
+from edgekit.runtimes.feed import batch_of, convert, match_names, run_in_batches, sample_shape
 
 X = TensorSpec("x", DType.FLOAT32, ("batch", 2))
 Y = TensorSpec("y", DType.FLOAT32, ("batch", 2))
@@ -77,7 +77,13 @@ def test_float64_becomes_float32_and_raw_pixels_do_not() -> None:
 
 @pytest.mark.parametrize(
     ("shapes", "batch"),
-    [((("n", 2), ("n", 3)), None), ((("n", 2), (4, 3)), 4), (((1, 2), ()), 1), (((), ("n",)), 1)],
+    [
+        ((("n", 2), ("n", 3)), None),
+        ((("n", 2), (4, 3)), 1),
+        (((4, 2), (4,)), 4),
+        (((1, 2), ()), 1),
+        (((), ("n",)), 1),
+    ],
 )
 def test_batch_is_what_the_first_axes_agree_on(
     shapes: tuple[tuple[int | str, ...], ...], batch: int | None
@@ -87,11 +93,38 @@ def test_batch_is_what_the_first_axes_agree_on(
     assert batch_of(Signature(specs, ())) == batch
 
 
-def test_first_axes_that_differ_are_no_batch() -> None:
-    signature = Signature((ints("x", 1, 5), ints("state", 2, 1, 8)), ())
+@pytest.mark.parametrize("first", [1, "n"])
+def test_a_state_that_has_no_batch_is_fed_whole_from_each_sample(
+    first: int | str, tmp_path: Path
+) -> None:
+    specs = (ints("x", first, 5), ints("state", 2, 1, 8), ints("rate"))
+    signature = Signature(specs, (ints("y", first), ints("next", 2, 1, 8)))
+    arrays: dict[str, Array] = {
+        "x": np.arange(15, dtype=np.int32).reshape(3, 5),
+        "state": np.arange(48, dtype=np.int32).reshape(3, 2, 1, 8),
+        "rate": np.array([7, 8, 9], np.int32),
+    }
+    fed: list[dict[str, Array]] = []
 
-    with pytest.raises(UnsupportedError, match="first axes of the inputs differ"):
-        batch_of(signature)
+    def call(inputs: dict[str, Array]) -> list[Array]:
+        fed.append(inputs)
+        return [inputs["x"][:, 0], inputs["state"]]
+
+    outputs = run_in_batches(arrays, signature, batch_of(signature), call)
+
+    assert match_names(samples(tmp_path, **arrays), specs).keys() == arrays.keys()
+    assert [one.shape for one in fed[0].values()] == [(1, 5), (2, 1, 8), ()]
+    assert outputs["y"].tolist() == [0, 5, 10]
+    np.testing.assert_array_equal(outputs["next"], arrays["state"])
+    assert sample_shape(specs[1], specs) == (2, 1, 8)
+
+
+def test_a_state_of_another_shape_is_refused_with_the_whole_shape(tmp_path: Path) -> None:
+    specs = (ints("x", 1, 5), ints("state", 2, 1, 8))
+    given_ = samples(tmp_path, x=np.zeros((3, 5), np.int32), state=np.zeros((3, 1, 8), np.int32))
+
+    with pytest.raises(InputRefusedError, match=r"the model takes int32\[2, 1, 8\] for 'state'"):
+        match_names(given_, specs)
 
 
 @given(rows=st.integers(1, 9), batch=st.one_of(st.none(), st.integers(1, 5)))
