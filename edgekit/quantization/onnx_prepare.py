@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import onnx
 
-from edgekit.quantization import onnx_norms, onnx_spelling, onnx_transposed
+from edgekit.quantization import onnx_einsum, onnx_norms, onnx_spelling, onnx_transposed
 from edgekit.quantization.onnx_plan import make_plan, names_asked_for
 from edgekit.quantization.onnx_rewrite import Rewrite, replaceable, rewritten
 
@@ -13,6 +13,7 @@ _FOLDS: Mapping[str, Rewrite] = {"BatchNormalization": onnx_norms.into_weights}
 _ALWAYS: Mapping[str, Rewrite] = {
     "Clip": onnx_spelling.activation_first,
     "ConvTranspose": onnx_transposed.as_convolution,
+    "Einsum": onnx_einsum.as_product,
     "Relu": onnx_spelling.activation_first,
 }
 

@@ -378,3 +378,51 @@ def test_short_channels_of_a_gemm_share_a_scale(inputs: int, scales: int, tmp_pa
     (weight,) = (node for node in graph.node if gemm.input[1] in node.output)
     assert sizes[weight.input[1]] == scales
     assert sqnr_db(made) > 30  # 8 bits give 6 dB each, less what two layers of rounding cost
+
+
+@pytest.mark.parametrize(
+    ("equation", "shape", "weight"),
+    [
+        ("bsd,df->bsf", [2, 5, 6], [6, 7]),
+        ("bsd,dhk->bshk", [2, 5, 6], [6, 3, 4]),
+        ("bsd,dhk->bhsk", [2, 5, 6], [6, 3, 4]),
+        ("bhsk,hkd->bsd", [2, 3, 5, 4], [3, 4, 6]),
+        ("bshk,khd->bsd", [2, 5, 3, 4], [4, 3, 6]),
+        ("od,bsd->bos", [2, 5, 6], [7, 6]),
+    ],
+)
+def test_an_einsum_with_weights_is_a_matrix_product(
+    equation: str, shape: list[int], weight: list[int]
+) -> None:
+    names = ["x", "w"] if equation.startswith("b") else ["w", "x"]
+    node = helper.make_node("Einsum", names, ["y"], name="sum", equation=equation)
+    model = model_of([node], ["batch", *shape[1:]], w=values(*weight))
+
+    after = prepared(model, ())
+
+    assert "MatMul" in kinds(after)
+    assert "Einsum" not in kinds(after)
+    assert_same(model, after, values(*shape, seed=1))
+
+
+@pytest.mark.parametrize(
+    ("equation", "weight"),
+    [("bsd,bd->bs", [2, 6]), ("bsd,sdf->bsf", [5, 6, 7]), ("...d,df", [6, 7])],
+)
+def test_an_einsum_that_is_no_matrix_product_stays(equation: str, weight: list[int]) -> None:
+    node = helper.make_node("Einsum", ["x", "w"], ["y"], name="sum", equation=equation)
+
+    after = prepared(model_of([node], [2, 5, 6], w=values(*weight)), ())
+
+    assert kinds(after) == ["Einsum"]
+
+
+def test_weights_of_an_einsum_are_int8(tmp_path: Path) -> None:
+    node = helper.make_node("Einsum", ["x", "w"], ["y"], name="heads", equation="bsd,dhk->bhsk")
+    model = model_of([node], ["batch", 5, 64], w=weights(64, 4, 16))
+
+    made = quantized(tmp_path, Format.ONNX, model, x=values(20, 5, 64))
+
+    assert made.report.size_bytes < 0.4 * made.report.float_size_bytes
+    assert made.report.int8_macs_percent == 100
+    assert sqnr_db(made) > 30  # 8 bits give 6 dB each, less what one layer of rounding costs
