@@ -6,12 +6,16 @@ from collections.abc import Iterator
 import onnx
 
 from edgekit.quantization.onnx_graph import all_graphs, all_nodes, bodies
+from edgekit.runtimes.onnx_order import put_in_order
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def trim(model: onnx.ModelProto) -> None:
-    """Shrink `model` in place: same inputs, outputs, arithmetic and names of its operators."""
+    """Shrink `model` in place: same inputs, outputs, arithmetic and names of its operators.
+
+    What was inserted on the way stands at the end; the nodes are put in order too.
+    """
     graph = model.graph
     del graph.value_info[:]
     model.doc_string = graph.doc_string = model.producer_name = model.producer_version = ""
@@ -25,6 +29,7 @@ def trim(model: onnx.ModelProto) -> None:
     _drop_zero_points_of_biases(graph)
     _share_equal_initializers(graph)
     _drop_unread_initializers(graph)
+    put_in_order(graph)
     _shorten_names(graph)
     _drop_unused_domains(model)
 

@@ -8,6 +8,7 @@ import onnx
 
 from edgekit.runtimes.macs import OperatorMacs
 from edgekit.runtimes.onnx_loops import runs_of_body, scalars_of
+from edgekit.runtimes.onnx_order import put_in_order
 
 Shape = tuple[int, ...]
 
@@ -48,6 +49,7 @@ def count_macs(model: onnx.ModelProto) -> tuple[OperatorMacs, ...]:
     """
     sized = onnx.ModelProto()
     sized.CopyFrom(model)
+    put_in_order(sized.graph)
     _fix_named_axes(sized.graph)
     _name_as_standard(sized.graph)
     inferred = onnx.shape_inference.infer_shapes(sized)
@@ -163,6 +165,22 @@ def _gemm(operands: _Operands) -> int:
     return math.prod(operands.output) * depth
 
 
+def _einsum(operands: _Operands) -> int:
+    (equation,) = (a.s.decode("utf-8", "replace") for a in operands.node.attribute)
+    terms = equation.replace(" ", "").split("->")[0].split(",")
+    shapes = (operands.data, operands.weight)
+    # One operand is summed, not multiplied; letters that stand for several axes tell no sizes.
+    if [len(term) for term in terms] != [len(shape) for shape in shapes]:
+        return 0
+    return math.prod(
+        dict(
+            pair
+            for term, shape in zip(terms, shapes, strict=True)
+            for pair in zip(term, shape, strict=True)
+        ).values()
+    )
+
+
 def _recurrent(operands: _Operands) -> int:
     # X is [steps, batch, inputs] and multiplies W once and the state R once, in every step.
     rows = math.prod(operands.data[:2])
@@ -174,6 +192,7 @@ _FORMULAS: Mapping[str, Callable[[_Operands], int]] = {
     "ConvTranspose": _conv_transpose,
     "MatMul": _matmul,
     "Gemm": _gemm,
+    "Einsum": _einsum,
     "LSTM": _recurrent,
     "GRU": _recurrent,
     "RNN": _recurrent,

@@ -56,6 +56,10 @@ def test_an_int8_model_answers_as_the_float_one(mlp: Quantized) -> None:
     assert sqnr_db(mlp) > 30  # 8 bits give 6 dB each, less what two layers of rounding cost
 
 
+def test_an_int8_file_has_its_nodes_in_the_order_that_the_standard_wants(mlp: Quantized) -> None:
+    onnx.checker.check_model(onnx.load(mlp.path), full_check=True)
+
+
 def test_an_int8_model_is_smaller_and_computes_in_int8(mlp: Quantized) -> None:
     assert mlp.report.size_bytes == mlp.path.stat().st_size < 0.5 * mlp.report.float_size_bytes
     assert mlp.report.int8_macs_percent == 100

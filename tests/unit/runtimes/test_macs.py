@@ -120,7 +120,10 @@ def test_a_product_with_blocks_of_int8_weights_is_int8() -> None:
         bits=8,
         block_size=16,
     )
-    stored = {"levels": np.zeros((6, 2, 16), np.uint8), "scale": np.ones((6, 2), np.float32)}
+    stored: dict[str, np.ndarray] = {
+        "levels": np.zeros((6, 2, 16), np.uint8),
+        "scale": np.ones((6, 2), np.float32),
+    }
 
     found = one(node, ["n", 5, 20], ["n", 5, 6], **stored)
 
@@ -305,3 +308,23 @@ def test_a_file_whose_loop_is_its_own_body_is_counted_all_the_same() -> None:
     operator.builtinOptions.bodySubgraphIndex = 0
 
     assert len(runs_of_graphs(model)) == 3
+
+
+@pytest.mark.parametrize(
+    ("equation", "macs"), [("b h q d, bhkd -> bhqk", 2 * 3 * 5 * 7 * 4), ("...qd,...kd->...qk", 0)]
+)
+def test_an_einsum_multiplies_once_for_every_choice_of_its_letters(
+    equation: str, macs: int
+) -> None:
+    node = helper.make_node("Einsum", ["x", "w"], ["y"], equation=equation)
+
+    found = one(node, [2, 3, 5, 4], [2, 3, 5, 7], w=weights(2, 3, 7, 4))
+
+    assert found.macs == macs
+
+
+def test_nodes_in_another_order_count_the_same() -> None:
+    model = onnx_models.quantized()
+    model.graph.node.reverse()
+
+    assert macs_onnx.count_macs(model) == macs_onnx.count_macs(onnx_models.quantized())
