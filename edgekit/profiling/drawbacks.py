@@ -27,6 +27,7 @@ _SHORT_NS = 20_000.0
 """Below this, what it takes to start an operator is no small part of it."""
 
 _MOST = 50.0
+_MOST_OF_IT = 0.5
 _FUSED = "fused "
 
 
@@ -115,9 +116,10 @@ def _compared(profile: Profile, before: ArtifactResult) -> _Compared | None:
 def _time_reasons(found: _Compared, profile: Profile) -> Iterator[str]:
     new, old = found.new.operators, found.old.operators
     if not isinstance(new, Unavailable):
-        yield from _conversions(new)
-        if not isinstance(old, Unavailable):
-            yield from _others(new, old)
+        before = () if isinstance(old, Unavailable) else old
+        parts = [*_conversions(new), *_others(new, before)]
+        if parts:
+            yield f"timed one by one, {' and '.join(parts)}"
     share = profile.int8_macs_percent
     if isinstance(share, float) and share < _MOST:
         yield f"only {share:.1f} % of the multiplications are int8"
@@ -128,25 +130,25 @@ def _time_reasons(found: _Compared, profile: Profile) -> Iterator[str]:
 def _conversions(operators: Sequence[OperatorTime]) -> Iterator[str]:
     found = [row for row in operators if _is_conversion(row)]
     if found:
-        time_ns = sum(row.time_ns for row in found)
-        noun = "conversion" if len(found) == 1 else "conversions"
         # LiteRT's profiler counts in whole microseconds, and may see none of it.
-        took = f", {format_duration_ns(time_ns)} timed one by one" if time_ns > 0 else ""
-        yield f"{len(found)} {noun} between float and int8{took}"
+        time_ns = sum(row.time_ns for row in found)
+        took = format_duration_ns(time_ns) if time_ns > 0 else "less than it can tell"
+        noun, verb = ("conversion", "takes") if len(found) == 1 else ("conversions", "take")
+        yield f"{len(found)} {noun} between float and int8 {verb} {took}"
 
 
 def _others(new: Sequence[OperatorTime], old: Sequence[OperatorTime]) -> Iterator[str]:
     """Yield what became of the operators that compute, and which of them lost most."""
     computing = [row for row in new if not _is_conversion(row)]
     before_ns, after_ns = (sum(row.time_ns for row in rows) for rows in (old, computing))
-    if after_ns <= _TELLING * before_ns:
+    if not old or after_ns <= _TELLING * before_ns:
         return
     times = f"{format_duration_ns(after_ns)} instead of {format_duration_ns(before_ns)}"
     by_name = {_name(row): row for row in old}
     grown = [(row, by_name[_name(row)]) for row in computing if _name(row) in by_name]
     worst = max(grown, key=lambda pair: pair[0].time_ns - pair[1].time_ns, default=None)
     most = ""
-    if worst and worst[0].time_ns > _TELLING * worst[1].time_ns:
+    if worst and worst[0].time_ns - worst[1].time_ns > _MOST_OF_IT * (after_ns - before_ns):
         row, was = worst
         most = (
             f", most in '{_name(row)}': {format_duration_ns(row.time_ns)} as {row.op_type}, "

@@ -144,10 +144,12 @@ def command(out: Output, asked: Asked) -> None:
             note = old_runtime.checked((source, made), test, folder / "checked", progress)
             report = replace(report, notes=(*report.notes, note))
         fidelity = compare_files((artifact, made), test, by, folder, progress)
+        # Of the same format, it is MODEL that the user compares with, not its normal form.
+        plain = artifact if artifact.format is made.format else source
         timed = time_pair(source, made, calibration, progress)
         same = tuple(sameness_notes(calibration)) if asked.calib else ()
     over = by.over(fidelity)
-    _tell(out, _Quantized(report, timed, same), fidelity, over)
+    _tell(out, _Quantized(report, plain.size_bytes, timed, same), fidelity, over)
     if over:
         click.get_current_context().exit(EXIT_OVER_BUDGET)
 
@@ -234,6 +236,7 @@ class _Quantized:
     """What was made, and how long it takes."""
 
     report: "QuantizationReport"
+    float_bytes: int
     timed: "TimedPair"
     noticed: tuple[str, ...]
 
@@ -249,7 +252,7 @@ def _tell(out: Output, quantized: _Quantized, fidelity: "Fidelity", over: str) -
     from edgekit.units import format_bytes
 
     report, timed = quantized.report, quantized.timed
-    ratio = report.size_bytes / report.float_size_bytes
+    ratio = report.size_bytes / quantized.float_bytes
     sizes = f"{format_bytes(report.size_bytes)}, {ratio:.2f} of the float file"
     left = [f"{one.count} {one.op_type}: {one.reason}" for one in report.float_operators]
     rows = [

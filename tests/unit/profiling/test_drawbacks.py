@@ -42,11 +42,29 @@ def test_an_int8_file_that_is_slower_says_by_how_much_why_and_what_to_do() -> No
 
     (note,) = small.notes
     assert note == (
-        "slower than ONNX fp32 on host, 9.1 µs against 5.1 µs (1.78 times): 2 conversions between "
-        "float and int8, 3.0 µs timed one by one; the other operators take 7.0 µs instead of 5.0 "
-        "µs, most in 'fc1': 4.0 µs as QGemm, 3.0 µs as FusedGemm; a net this small takes "
-        "longer to start its operators than to compute; where time counts more than bytes, "
-        "keep the float file"
+        "slower than ONNX fp32 on host, 9.1 µs against 5.1 µs (1.78 times): timed one by one, 2 "
+        "conversions between float and int8 take 3.0 µs and the other operators take 7.0 µs "
+        "instead of 5.0 µs; a net this small takes longer to start its operators than to compute; "
+        "where time counts more than bytes, keep the float file"
+    )
+
+
+def test_an_operator_that_lost_most_of_the_time_is_named() -> None:
+    slow = (INT8[0], replace(INT8[1], time_ns=20e3), INT8[2])
+
+    (note,) = slower_notes(timed("ONNX int8", 0.02, 0.021, slow), PLAIN, [])
+
+    assert "take" in note
+    assert "23.0 µs instead of 5.0 µs, most in 'fc1': 20.0 µs as QGemm, 3.0 µs as FusedGemm" in note
+
+
+def test_times_too_short_for_the_profiler_are_told_as_such() -> None:
+    short = (replace(INT8[0], op_type="Convert (NC)", time_ns=0.0), replace(INT8[1], time_ns=0.0))
+
+    (note,) = slower_notes(timed("TFLite int8", 0.02, 0.021, short), PLAIN, [])
+
+    assert (
+        "timed one by one, 1 conversion between float and int8 takes less than it can tell" in note
     )
 
 
