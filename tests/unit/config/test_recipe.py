@@ -224,3 +224,11 @@ def test_a_module_that_may_not_be_read_is_a_problem_of_the_recipe(
     monkeypatch.setattr(Path, "read_bytes", denied)
 
     assert "data.py cannot be read: Permission denied" in missing_function("data:load", folder)
+
+
+def test_shipped_recipes_are_profiled_here_and_on_a_board() -> None:
+    for path in sorted(shipped_folder(Folder.RECIPES).glob("*.yaml")):
+        recipe = read_recipe(str(path))
+
+        assert recipe.profile is not None
+        assert recipe.profile.targets == ("host", "rpi4"), path.name
