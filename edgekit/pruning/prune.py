@@ -6,13 +6,12 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules import conv
 
-from edgekit.core.model import Change, Model, run_module
+from edgekit.core.model import Change, Model
 from edgekit.core.registry import closest_or_all
 from edgekit.core.samples import Samples
-from edgekit.core.tensors import TensorSpec
 from edgekit.errors import UnsupportedError, UsageError
 from edgekit.pruning.groups import ChannelGroup, Groups
 from edgekit.pruning.prunable import refuse_unprunable
@@ -36,16 +35,18 @@ def prune(
     keep = _kept(module, settings.keep)
     refuse_unprunable(module, inputs)
     before = _parameters(module)
-    if not _cut(Groups(module, inputs), settings, keep, rng):
+    groups = Groups(module, inputs)
+    if not _cut(groups, settings, keep, rng):
+        _refuse_stuck(groups)
         raise UsageError(
             f"pruning {settings.ratio:g} % would remove nothing: no layer can lose a channel",
             hint="raise prune.ratio, lower prune.round_to, or keep fewer modules",
         )
-    _check(module, inputs, model)
     after = _parameters(module)
     summary = (
         f"{before} parameters became {after} ({100 * after / before:.1f} %); "
         f"channels by layer: {_listed(model.module, module)}"
+        f"{_stuck(groups)}"
     )
     return Model(module, model.signature, (*model.history, Change("prune", summary)))
 
@@ -93,30 +94,29 @@ def _kept(module: nn.Module, patterns: tuple[str, ...]) -> frozenset[str]:
     )
 
 
-def _check(module: nn.Module, inputs: dict[str, Tensor], model: Model) -> None:
-    """Refuse a result that does not run any more or gives outputs of another shape.
+def _refuse_stuck(groups: Groups) -> None:
+    """Refuse a model all of whose channels have to stay.
 
     Raises:
-        UnsupportedError: It does.
+        UnsupportedError: It is one, for a reason that is not in the settings.
     """
-    hint = "name the modules concerned under prune.keep"
-    try:
-        with torch.no_grad():
-            outputs = run_module(module, inputs)
-    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+    for layer, reason in groups.stuck.items():
         raise UnsupportedError(
-            f"the pruned model does not run: {str(error).splitlines()[0]}; its code may rely on "
-            "sizes that pruning changes",
-            hint=hint,
-        ) from error
-    for spec in model.signature.outputs:
-        before = TensorSpec(spec.name, spec.dtype, spec.shape[1:])
-        if not before.accepts(outputs[spec.name][0].numpy()):
-            raise UnsupportedError(
-                f"pruning would change the output '{spec.name}' from {list(spec.shape[1:])} to "
-                f"{list(outputs[spec.name].shape[1:])} per sample",
-                hint=hint,
-            )
+            f"the pruned model does not run: with fewer channels of '{layer}', {reason}; its code "
+            "may rely on sizes that pruning changes",
+            hint="leave out the prune section, or let the code take sizes from its inputs",
+        )
+
+
+def _stuck(groups: Groups) -> str:
+    if not groups.stuck:
+        return ""
+    layers = list(groups.stuck)
+    more = f" and {len(layers) - _SHOWN} more" if len(layers) > _SHOWN else ""
+    return (
+        f"; as wide as before, since the model would not run otherwise: "
+        f"{', '.join(layers[:_SHOWN])}{more}"
+    )
 
 
 def _listed(before: nn.Module, after: nn.Module) -> str:

@@ -16,10 +16,10 @@ from edgekit.core.model import Model, run_module
 from edgekit.core.samples import save_samples
 from edgekit.core.tensors import FloatArray, IntArray
 from edgekit.errors import UnsupportedError, UsageError
-from edgekit.loading.factory import find_signature
+from edgekit.loading.trial import find_signature
 from edgekit.pruning.criteria.lp_norm import LpNorm
 from edgekit.pruning.criteria.random import Random
-from edgekit.pruning.groups import ChannelGroup
+from edgekit.pruning.groups import ChannelGroup, _Bounds
 from edgekit.pruning.prune import channels_left, prune
 from edgekit.pruning.settings import PruneSettings
 
@@ -325,3 +325,102 @@ def test_a_grouped_convolution_keeps_its_groups(tmp_path: Path) -> None:
     grouped = after.module.grouped
     assert isinstance(grouped, nn.Conv2d)
     assert (grouped.groups, grouped.in_channels, grouped.out_channels) == (2, 8, 8)
+
+
+class OneSlope(nn.Module):
+    """Has one PReLU slope for all channels, as PyTorch's default is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(6, 8), nn.PReLU(), nn.Linear(8, 4))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        value: torch.Tensor = self.layers(features)
+        return value
+
+
+class Unused(nn.Module):
+    """Runs a layer that no output depends on, as the last one of a WaveNet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(6, 8)
+        self.head = nn.Linear(8, 4)
+        self.residual = nn.Linear(8, 6)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        hidden = torch.relu(self.first(features))
+        _ = features + self.residual(hidden)
+        value: torch.Tensor = self.head(hidden)
+        return value
+
+
+class HalfFixed(nn.Module):
+    """One layer of two can be cut; the code says how wide the other one is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(6, 8)
+        self.second = nn.Linear(8, 8)
+        self.head = nn.Linear(8, 4)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        hidden = self.first(features).reshape(-1, 8)
+        value: torch.Tensor = self.head(torch.relu(self.second(hidden)))
+        return value
+
+
+def pruned_module(module: nn.Module, folder: Path) -> Model:
+    samples = samples_for("perceptron", folder)
+    signature = find_signature(module.eval(), samples)
+    return prune(
+        Model(module, signature, ()), samples, PruneSettings(50.0), np.random.default_rng(0)
+    )
+
+
+@pytest.mark.parametrize(
+    ("module", "layer"), [(OneSlope(), "layers.0"), (Unused(), "first"), (HalfFixed(), "second")]
+)
+def test_what_can_leave_does(module: nn.Module, layer: str, tmp_path: Path) -> None:
+    after = pruned_module(module, tmp_path)
+
+    assert width(after, layer) == 4
+    assert after.module(torch.zeros(3, 6)).shape == (3, 4)
+
+
+def test_what_has_to_stay_is_put_back_and_said(tmp_path: Path) -> None:
+    module = HalfFixed()
+
+    after = pruned_module(module, tmp_path)
+
+    assert width(after, "first") == 8
+    first = after.module.get_submodule("first")
+    assert isinstance(first, nn.Linear)
+    assert torch.equal(first.weight, module.first.weight)
+    assert after.history[0].summary.endswith("the model would not run otherwise: first")
+
+
+def test_indices_that_multiply_or_never_end_are_stopped() -> None:
+    bounds = _Bounds(most=4, steps=3)
+    doubled = bounds.applied(lambda places: [*places, *places])
+
+    assert doubled(["a", "b"]) == ["a", "b", "a", "b"]
+    with pytest.raises(IndexError, match="round in circles"):
+        doubled(["a", "b", "c"])
+    assert doubled([]) == []
+    with pytest.raises(IndexError, match="round in circles"):
+        doubled([])
+    bounds.renew()
+    assert doubled([]) == []
+
+
+def test_a_graph_that_cannot_be_built_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr("torch_pruning.DependencyGraph.build_dependency", fail)
+
+    with pytest.raises(UnsupportedError, match="cannot be followed from layer to layer"):
+        pruned_module(OneSlope(), tmp_path)
