@@ -7,6 +7,8 @@ import pytest
 from support import onnx_models
 from support.commands import Shell
 
+from edgekit.core.tensors import Array
+
 
 @pytest.fixture
 def model(shell: Shell) -> Path:
@@ -38,6 +40,10 @@ def test_quantize_writes_an_int8_file_and_says_what_it_costs(shell: Shell, model
     assert Path("cnn.int8.onnx").is_file()
     assert ran.json["fidelity"]["sqnr_db"] > 20
     assert ran.json["over"] == ""
+    assert {key: one["target"] for key, one in ran.json["profiles"].items()} == {
+        "float": "host",
+        "int8": "host",
+    }
     assert shell("inspect", "cnn.int8.onnx", "--json").json["quantized"]
 
 
@@ -59,6 +65,30 @@ def test_quantize_takes_a_file_of_an_old_opset_with_weights_in_constants(shell: 
     assert ran.code == 0
     assert ran.json["report"]["int8_macs_percent"] == 100
     assert shell("inspect", "old.int8.onnx", "--json").json["opset"] >= 17
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"image": np.zeros((4, 1, 8, 8), np.int64)}, "bad.npz: the samples do not fit the model"),
+        ({"image": np.zeros((4, 3, 8, 8), np.float32)}, "bad.npz: the samples do not fit"),
+        ({"image": np.zeros((0, 1, 8, 8), np.float32)}, "bad.npz: the samples cannot be used"),
+        (
+            {"image": np.zeros((4, 1, 8, 8), np.float32), "labels": np.full(4, 99)},
+            "there is a label 99",
+        ),
+    ],
+)
+def test_samples_that_do_not_fit_are_told_by_their_file_before_the_work(
+    arrays: dict[str, Array], message: str, shell: Shell, model: Path
+) -> None:
+    np.savez("bad.npz", **arrays)  # type: ignore[arg-type]  # numpy types its options first
+
+    ran = shell("quantize", model, "--calib", "bad.npz", "--json", "-q")
+
+    assert ran.code == 3
+    assert message in ran.error["message"]
+    assert not Path("cnn.int8.onnx").exists()
 
 
 def test_quantize_replaces_nothing_unasked(shell: Shell, model: Path) -> None:
