@@ -108,13 +108,17 @@ def test_times_of_different_kinds_and_places_are_not_compared() -> None:
 
 def test_emulated_times_differ_though_their_error_bands_meet() -> None:
     before, after = (
-        row(name, profiles=(profile("rpi4", latency=latency(low, 12, kind=LatencyKind.EMULATED)),))
-        for name, low in (("float", 8), ("int8", 10))
+        row(
+            name,
+            profiles=(profile("rpi4", latency=latency(low, 0.012, kind=LatencyKind.EMULATED)),),
+        )
+        for name, low in (("float", 0.008), ("int8", 0.010))
     )
 
     (note,) = slower_notes(after, before, [])
 
-    assert note.startswith("slower than float on rpi4, 11.00 ms against 10.00 ms (1.10 times)")
+    assert note.startswith("slower than float on rpi4, 11.0 µs against 10.0 µs (1.10 times)")
+    assert "small" not in note
 
 
 def test_of_a_step_that_is_not_to_int8_the_times_are_all_there_is_to_say() -> None:
