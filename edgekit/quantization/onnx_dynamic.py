@@ -15,8 +15,8 @@ from edgekit.quantization.plan import Plan
 from edgekit.quantization.smoothing import shared_factors
 
 RUNTIME = (
-    "onnxruntime has such kernels from 1.22 on x86-64 and 1.23 on ARM cores with int8 dot "
-    "products, and computes in float on other ARM cores; 'scales: static' is for all"
+    "onnxruntime has fast kernels for that from 1.22 on x86-64 and from 1.23 on ARM cores with "
+    "int8 dot products; other ARM cores take longer than in float, and 'scales: static' is for them"
 )
 """Where files with these operators run, for people."""
 
@@ -27,15 +27,18 @@ _INT8_ACCURACY = 4
 """The level from which MatMulNBits multiplies in int8."""
 
 _ZERO_POINT = 128
-_SMALLEST = 512
+_SMALLEST_TABLE = 512
+_SMALLEST_PRODUCT = 256 * 256
+"""Weights below which a product takes longer so than in float, for one row or for 32."""
+
 _DOMAIN = "com.microsoft"
 
 
 def can_be_dynamic(model: onnx.ModelProto, plan: Plan) -> frozenset[str]:
     """Return the operators of `plan` in int8 that have a dynamic form, by name.
 
-    Products that share weights, as the steps of a loop do, have none: each smooths its own input,
-    and so would store weights of its own.
+    Small products have none, as float is faster. Products that share weights, as the steps of a
+    loop do, have none: each would smooth its own input, and store weights of its own.
     """
     shapes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
     readers = Counter(name for node in model.graph.node for name in node.input)
@@ -99,7 +102,8 @@ def make_dynamic(
 
 
 def _is_product(node: onnx.NodeProto, shapes: Mapping[str, tuple[int, ...]]) -> bool:
-    if node.op_type not in {"Gemm", "MatMul"} or len(shapes.get(node.input[1], ())) != 2:
+    shape = shapes.get(node.input[1], ()) if node.op_type in {"Gemm", "MatMul"} else ()
+    if len(shape) != 2 or int(np.prod(shape)) < _SMALLEST_PRODUCT:
         return False
     if node.op_type == "MatMul":
         return node.input[0] not in shapes
@@ -112,7 +116,7 @@ def _is_product(node: onnx.NodeProto, shapes: Mapping[str, tuple[int, ...]]) -> 
 def _is_lookup(node: onnx.NodeProto, shapes: Mapping[str, tuple[int, ...]]) -> bool:
     shape = shapes.get(node.input[0], ())
     is_first = all(a.name != "axis" or a.i == 0 for a in node.attribute)
-    return is_first and len(shape) == 2 and int(np.prod(shape)) >= _SMALLEST
+    return is_first and len(shape) == 2 and int(np.prod(shape)) >= _SMALLEST_TABLE
 
 
 def _weight(node: onnx.NodeProto, values: Mapping[str, onnx.TensorProto]) -> FloatArray:

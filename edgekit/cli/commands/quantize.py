@@ -38,6 +38,7 @@ class Asked:
     calib: Path | None
     ranges: str
     activation: str
+    scales: str
     samples: int
     keep_float: tuple[str, ...]
     random_calibration: bool
@@ -69,6 +70,12 @@ class Asked:
 @click.option("--calib", type=EXISTING_FILE, help="Samples to calibrate on: one array an input.")
 @plugin_option("--ranges", "quantization/ranges", default="min_max", text="How ranges are chosen")
 @click.option("--activation", default="auto", show_default=True, help="auto, uint8 or int8.")
+@click.option(
+    "--scales",
+    default="auto",
+    show_default=True,
+    help="static: from calibration; dynamic: for each row as the model runs; or auto.",
+)
 @click.option(
     "--samples",
     "--calibration-samples",
@@ -163,6 +170,7 @@ def _settings(asked: Asked) -> "QuantizeSettings":
         {
             "ranges": asked.ranges,
             "activation": asked.activation,
+            "scales": asked.scales,
             "calibration_samples": asked.samples,
             "keep_float": asked.keep_float,
             "random_calibration": asked.random_calibration,

@@ -296,7 +296,7 @@ def test_a_vector_that_goes_into_every_row_stays_float(tmp_path: Path) -> None:
 
 def products(*, transposed: bool) -> onnx.ModelProto:
     """A row of a table for each token, and two products; one value is 300 times the others."""
-    first, second = weights(32, 64, seed=1), weights(64, 48, seed=2)
+    first, second = weights(256, 256, seed=1), weights(256, 256, seed=2)
     first[:, 0] *= 300
     second[0] /= 300
     return graph_model(
@@ -306,12 +306,12 @@ def products(*, transposed: bool) -> onnx.ModelProto:
             helper.make_node("Gemm", ["h", "w2", "b"], ["y"], name="second", transB=transposed),
         ],
         [tensor("tokens", ["batch"], TensorProto.INT64)],
-        [tensor("y", ["batch", 48])],
+        [tensor("y", ["batch", 256])],
         [
-            numpy_helper.from_array(weights(40, 32, seed=3), "table"),
+            numpy_helper.from_array(weights(40, 256, seed=3), "table"),
             numpy_helper.from_array(first, "w1"),
             numpy_helper.from_array(second.T if transposed else second, "w2"),
-            numpy_helper.from_array(weights(48, seed=4), "b"),
+            numpy_helper.from_array(weights(256, seed=4), "b"),
         ],
     )
 
@@ -324,11 +324,11 @@ def test_outliers_get_scales_for_each_row_as_the_model_runs(
 
     made = quantized(tmp_path, Format.ONNX, products(transposed=transposed), tokens=tokens)
 
-    assert sqnr_db(made) > 35  # two products in int8
+    assert sqnr_db(made) > 30  # three tables of weights, rounded
     assert made.report.float_operators == ()
     assert made.report.int8_macs_percent == 100
     assert "3 operators scale each row of their inputs as the model runs" in made.report.notes[-1]
-    assert "'scales: static' is for all" in made.report.notes[-1]
+    assert "'scales: static' is for them" in made.report.notes[-1]
     assert made.report.size_bytes < 0.5 * made.report.float_size_bytes
     with pytest.raises(UnsupportedError, match="is quantized already"):
         quantize(open_artifact(made.path), made.samples, QuantizeSettings(), tmp_path / "twice")
@@ -348,8 +348,6 @@ def test_products_that_share_weights_keep_sharing_them(tmp_path: Path) -> None:
     model = products(transposed=False)
     model.graph.node[2].CopyFrom(helper.make_node("MatMul", ["h", "w2"], ["g"], name="second"))
     model.graph.node.append(helper.make_node("MatMul", ["g", "w2"], ["y"], name="third"))
-    model.graph.initializer[2].CopyFrom(numpy_helper.from_array(weights(64, 64, seed=2), "w2"))
-    model.graph.output[0].CopyFrom(tensor("y", ["batch", 64]))
     settings = QuantizeSettings(scales=Scales.DYNAMIC, min_sqnr_db=0)
     tokens = np.arange(40, dtype=np.int64)
 
@@ -563,7 +561,7 @@ def test_a_weight_read_both_ways_has_scales_along_both(tmp_path: Path) -> None:
             helper.make_node("Gemm", ["code", "w"], ["y"], name="decode"),
         ],
         [tensor("x", ["batch", 48])],
-        [tensor("y", ["batch", 48])],
+        [tensor("y", ["batch", 256])],
         [numpy_helper.from_array(weights(24, 48), "w")],
     )
     samples = np.random.default_rng(0).standard_normal((16, 48)).astype(np.float32)
