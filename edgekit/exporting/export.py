@@ -12,6 +12,7 @@ from edgekit.core.model import Model, run_module
 from edgekit.core.samples import Samples
 from edgekit.core.tensors import Array
 from edgekit.errors import InputRefusedError, MissingExtraError, UnsupportedError
+from edgekit.exporting.dynamic_axes import halved, with_dynamic_axes
 from edgekit.exporting.mask_guard import masks_taken_as_they_are
 from edgekit.exporting.parity import relative_errors
 from edgekit.exporting.positional import Positional
@@ -53,9 +54,20 @@ def export(
     with refusing_packed_sequences(model.module):
         reference = _in_pytorch(model, inputs)
     writer = WRITERS.get(file_format.value)()
+    axes = settings.dynamic_axes if file_format is Format.ONNX else {}
+    signature = with_dynamic_axes(model.signature, axes)
     with masks_taken_as_they_are():
-        notes = writer.write(Positional(model), model.signature, example, out, settings.opset)
+        notes = writer.write(Positional(model), signature, example, out, settings.opset)
     errors = relative_errors(reference, _in_file(out, file_format, inputs))
+    if axes and notes:
+        raise UnsupportedError(
+            f"export.dynamic_axes cannot be had: {notes[0]}",
+            hint="leave it out, or let forward take all sizes from its inputs",
+        )
+    if axes:
+        smaller = halved(inputs, axes)
+        others = relative_errors(_in_pytorch(model, smaller), _in_file(out, file_format, smaller))
+        errors = {name: max(error, others[name]) for name, error in errors.items()}
     worst = max(errors, key=lambda name: errors[name])
     if not errors[worst] <= settings.max_relative_error:
         notes = (*notes, _excused(model, inputs, errors, file_format, settings))

@@ -70,7 +70,7 @@ def _exported(
     module: Positional,
     signature: Signature,
     example: Sequence[Tensor],
-    axes: tuple[tuple[dict[int, Dim], ...]] | None,
+    axes: tuple[tuple[dict[int, Dim | str], ...]] | None,
     opset: int,
 ) -> onnx.ModelProto:
     program = torch.onnx.export(
@@ -95,11 +95,14 @@ def _exported(
     return program.model_proto
 
 
-def _dynamic_axes(signature: Signature) -> tuple[tuple[dict[int, Dim], ...]]:
-    dims = {name: Dim(ours) for ours, name in _axis_names(signature).items()}
+def _dynamic_axes(signature: Signature) -> tuple[tuple[dict[int, Dim | str], ...]]:
+    """Return what is free of each input; a `Dim` takes any size, a name what the model takes."""
+    ours = {name: safe for safe, name in _axis_names(signature).items()}
+    batch = {spec.shape[0] for spec in signature.inputs if spec.shape}
+    free = {name: Dim(safe) if name in batch else safe for name, safe in ours.items()}
     return (
         tuple(
-            {axis: dims[dim] for axis, dim in enumerate(spec.shape) if isinstance(dim, str)}
+            {axis: free[dim] for axis, dim in enumerate(spec.shape) if isinstance(dim, str)}
             for spec in signature.inputs
         ),
     )

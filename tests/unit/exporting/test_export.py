@@ -12,10 +12,13 @@ from edgekit.core.artifact import Format
 from edgekit.core.model import Model
 from edgekit.core.samples import save_samples
 from edgekit.core.tensors import DType, Signature, TensorSpec
-from edgekit.errors import InputRefusedError, MissingExtraError, UnsupportedError
+from edgekit.errors import InputRefusedError, MissingExtraError, UnsupportedError, UsageError
+from edgekit.exporting.dynamic_axes import halved
 from edgekit.exporting.export import export
 from edgekit.exporting.parity import relative_errors
 from edgekit.exporting.settings import ExportSettings
+from edgekit.loading.trial import find_signature
+from edgekit.runtimes.session import open_session
 
 # Deprecations inside PyTorch's exporter are not ours to fix.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -211,3 +214,68 @@ def test_weights_are_called_as_in_the_module(tmp_path: Path) -> None:
     stored = {tensor.name for tensor in onnx.load(report.path).graph.initializer}
     assert stored == {"hidden.weight", "hidden.bias", "head.weight", "head.bias"}
     assert torch.is_grad_enabled()
+
+
+class Tagger(nn.Module):
+    """One score a step, for as many as there are; or for four, and no more."""
+
+    def __init__(self, *, is_fixed: bool) -> None:
+        super().__init__()
+        self.token = nn.Embedding(9, 6)
+        self.position = nn.Parameter(torch.randn(4 if is_fixed else 1, 6))
+        self.head = nn.Linear(6, 2)
+
+    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        vectors = self.token(tokens) + self.position
+        mean = (vectors * mask.unsqueeze(2)).mean(1, keepdim=True)
+        scores: Tensor = self.head(vectors + mean)
+        return scores
+
+
+def tagged(tmp_path: Path, axes: dict[str, tuple[str, ...]], *, is_fixed: bool = False) -> Path:
+    """Export a tagger of four steps with these axes free, and return the file."""
+    arrays = {"tokens": np.ones((3, 4), np.int64), "mask": np.ones((3, 4), np.float32)}
+    samples = save_samples(tmp_path / "samples", arrays)
+    module = Tagger(is_fixed=is_fixed).eval()
+    model = Model(module, find_signature(module, samples), ())
+    out = tmp_path / "model.onnx"
+    export(model, samples, Format.ONNX, out, ExportSettings(dynamic_axes=axes))
+    return out
+
+
+def test_named_axes_take_any_size_in_onnx(tmp_path: Path) -> None:
+    file = tagged(tmp_path, {"tokens": ("steps",), "mask": ("steps",)})
+
+    session = open_session(file, Format.ONNX)
+    longer = {"tokens": np.ones((2, 7), np.int64), "mask": np.ones((2, 7), np.float32)}
+    assert [spec.shape for spec in session.signature.inputs] == [("batch", "steps")] * 2
+    assert session.run(longer)["output"].shape == (2, 7, 2)
+
+
+def test_an_axis_that_the_model_fixes_is_refused_with_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedError, match=r"export\.dynamic_axes cannot be had: "):
+        tagged(tmp_path, {"tokens": ("steps",), "mask": ("steps",)}, is_fixed=True)
+
+
+@pytest.mark.parametrize(
+    ("axes", "told"),
+    [
+        ({"token": ("steps",)}, "the model has no input 'token'; did you mean 'tokens'?"),
+        ({"tokens": ("steps", "wide")}, "'tokens' has 1 axes after the batch, and 2 are named"),
+    ],
+)
+def test_axes_that_the_model_does_not_have_are_refused(
+    axes: dict[str, tuple[str, ...]], told: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        tagged(tmp_path, axes)
+
+    assert told in caught.value.message
+
+
+def test_an_axis_without_a_name_keeps_its_size() -> None:
+    inputs = {"x": np.zeros((2, 5, 6)), "y": np.zeros((2, 5))}
+
+    cut = halved(inputs, {"x": ("", "wide")})
+
+    assert {name: array.shape for name, array in cut.items()} == {"x": (2, 5, 3), "y": (2, 5)}
