@@ -426,3 +426,88 @@ def test_weights_of_an_einsum_are_int8(tmp_path: Path) -> None:
     assert made.report.size_bytes < 0.4 * made.report.float_size_bytes
     assert made.report.int8_macs_percent == 100
     assert sqnr_db(made) > 30  # 8 bits give 6 dB each, less what one layer of rounding costs
+
+
+def computed(name: str) -> onnx.NodeProto:
+    """An operator that makes a tensor of a constant, which the file does not know then."""
+    return helper.make_node("Relu", [name], [f"{name}_computed"], name=f"{name}_computed")
+
+
+@pytest.mark.parametrize(
+    ("op_type", "model"),
+    [
+        pytest.param(
+            "ReduceMean",
+            between(helper.make_node("ReduceMean", ["a", "k"], ["z"], name="m"), k=np.array([1])),
+            id="a mean over channels",
+        ),
+        pytest.param(
+            "Div",
+            between(
+                computed("k"),
+                helper.make_node("Div", ["a", "k_computed"], ["z"], name="by"),
+                k=CONSTANT,
+            ),
+            id="a division by what is computed",
+        ),
+        pytest.param(
+            "Sub",
+            between(
+                computed("k"),
+                helper.make_node("Sub", ["a", "k_computed"], ["z"], name="less"),
+                k=CONSTANT,
+            ),
+            id="a subtraction of what is computed",
+        ),
+        pytest.param(
+            "BatchNormalization",
+            between(
+                computed("norm_scale"),
+                helper.make_node(
+                    "BatchNormalization",
+                    ["a", "norm_scale_computed", "norm_bias", "norm_mean", "norm_variance"],
+                    ["z"],
+                    name="norm",
+                ),
+                **norm("norm", 8),
+            ),
+            id="a batch norm with a computed scale",
+        ),
+        pytest.param(
+            "ConvTranspose",
+            between(
+                computed("t"),
+                helper.make_node("ConvTranspose", ["a", "t_computed"], ["u"], name="up"),
+                norm_node("norm", "u", "z"),
+                t=values(8, 8, 1, 1),
+                **norm("norm", 8),
+            ),
+            id="computed weights",
+        ),
+    ],
+)
+def test_what_is_not_known_stays(op_type: str, model: onnx.ModelProto) -> None:
+    assert op_type in kinds(prepared(model, ()))
+
+
+def test_axes_of_a_mean_may_be_an_attribute() -> None:
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"], name="first"),
+        helper.make_node("ReduceMean", ["c"], ["m"], name="mean", axes=[2, 3]),
+        helper.make_node("Conv", ["m", "v"], ["y"], name="head"),
+    ]
+    constants = [
+        numpy_helper.from_array(weights(8, 3, 1, 1), "w"),
+        numpy_helper.from_array(weights(5, 8, 1, 1), "v"),
+    ]
+    model = graph_model(
+        nodes,
+        [tensor("x", ["batch", 3, 6, 6])],
+        [tensor("y", ["batch", 5, 1, 1])],
+        constants,
+        opset=13,
+    )
+
+    after = prepared(onnx.shape_inference.infer_shapes(model), ())
+
+    assert kinds(after) == ["Conv", "GlobalAveragePool", "Conv"]
