@@ -157,7 +157,11 @@ class _Restorable:
 
     def __init__(self, part: nn.Module) -> None:
         self._part = part
-        self._attributes = {name: copy.copy(value) for name, value in vars(part).items()}
+        # Only what holds other things is changed in place.
+        self._attributes = {
+            name: copy.copy(value) if isinstance(value, dict | list | set) else value
+            for name, value in vars(part).items()
+        }
 
     def restore(self) -> None:
         """Put everything back."""

@@ -32,7 +32,7 @@ def pruned(family: str, folder: Path, settings: PruneSettings) -> tuple[Model, M
 
 def width(model: Model, layer: str) -> int:
     part = model.module.get_submodule(layer)
-    assert isinstance(part, nn.Conv2d | nn.Linear)
+    assert isinstance(part, nn.Conv1d | nn.Conv2d | nn.Linear)
     return len(part.weight)
 
 
@@ -355,6 +355,20 @@ class Unused(nn.Module):
         return value
 
 
+class Chomps(nn.Module):
+    """Cuts off what a convolution makes of padding, as causal nets do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(1, 8, 3, padding=2)
+        self.head = nn.Linear(8, 4)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        steps = self.conv(features[:, None])[:, :, :-2]
+        value: torch.Tensor = self.head(torch.relu(steps).mean(2))
+        return value
+
+
 class HalfFixed(nn.Module):
     """One layer of two can be cut; the code says how wide the other one is."""
 
@@ -379,7 +393,8 @@ def pruned_module(module: nn.Module, folder: Path) -> Model:
 
 
 @pytest.mark.parametrize(
-    ("module", "layer"), [(OneSlope(), "layers.0"), (Unused(), "first"), (HalfFixed(), "second")]
+    ("module", "layer"),
+    [(OneSlope(), "layers.0"), (Chomps(), "conv"), (Unused(), "first"), (HalfFixed(), "second")],
 )
 def test_what_can_leave_does(module: nn.Module, layer: str, tmp_path: Path) -> None:
     after = pruned_module(module, tmp_path)
