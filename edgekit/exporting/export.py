@@ -12,6 +12,7 @@ from edgekit.core.model import Model, run_module
 from edgekit.core.samples import Samples
 from edgekit.core.tensors import Array
 from edgekit.errors import InputRefusedError, MissingExtraError, UnsupportedError
+from edgekit.exporting.distribution_guard import distributions_taken_as_they_are
 from edgekit.exporting.dynamic_axes import halved, with_dynamic_axes
 from edgekit.exporting.mask_guard import masks_taken_as_they_are
 from edgekit.exporting.parity import relative_errors
@@ -56,7 +57,7 @@ def export(
     writer = WRITERS.get(file_format.value)()
     axes = settings.dynamic_axes if file_format is Format.ONNX else {}
     signature = with_dynamic_axes(model.signature, axes)
-    with masks_taken_as_they_are():
+    with masks_taken_as_they_are(), distributions_taken_as_they_are():
         notes = writer.write(Positional(model), signature, example, out, settings.opset)
     errors = relative_errors(reference, _in_file(out, file_format, inputs))
     if axes and notes:

@@ -79,6 +79,14 @@ class Scales(nn.Module):
         return y
 
 
+class Policy(nn.Module):
+    """Returns the normalised logits of a distribution, which checks its arguments' values."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = torch.distributions.Categorical(logits=x).logits
+        return logits
+
+
 class Insists(nn.Module):
     """Works on one sample only."""
 
@@ -102,6 +110,15 @@ def test_a_module_that_insists_on_its_batch_gets_a_batch_of_one(tmp_path: Path) 
 
     assert report.worst_relative_error == 0
     assert report.notes[0].startswith("the ONNX file takes one sample at a time, because ")
+
+
+def test_a_distribution_is_exported_without_its_checks(tmp_path: Path) -> None:
+    samples = save_samples(tmp_path / "samples", {"x": np.eye(4, dtype=np.float32)})
+
+    export(Model(Policy(), SIGNATURE, ()), samples, Format.ONNX, tmp_path / "m", ExportSettings())
+
+    with pytest.raises(ValueError, match="constraint"):
+        torch.distributions.Categorical(logits=torch.tensor([float("nan")]))
 
 
 def test_a_module_that_decides_by_values_is_refused(tmp_path: Path) -> None:
