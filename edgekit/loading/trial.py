@@ -17,8 +17,9 @@ from edgekit.loading.user_code import calling_user_code
 BATCH = "batch"
 """The name of the axis that counts rows."""
 
-_NOISE = 1e-4
-"""Of an output's largest value; kernels of other batches round otherwise, by far less than this."""
+_REPEATED, _REGROUPED = 1e-4, 1e-2
+"""What may differ, of an output's largest value: in the same call again, where nothing should,
+and in another batch, whose kernels round otherwise; deep nets make much of that."""
 
 _DTYPES = {dtype.value for dtype in DType}
 
@@ -157,7 +158,7 @@ def _refuse_moods(first: Outputs, again: Outputs) -> None:
         UnsupportedError: An output changed.
     """
     for name, value in first.items():
-        if not _alike(value, again.get(name)):
+        if not _alike(value, again.get(name), _REPEATED):
             raise UnsupportedError(
                 f"the model's output '{name}' changes from call to call on the same samples: "
                 "its forward draws random numbers, or keeps something from the call before",
@@ -182,7 +183,7 @@ def _refuse_neighbours(module: nn.Module, of_two: Outputs, of_three: Outputs) ->
                 f"{found} for 3; edgekit needs one row a sample, alike in the rest",
                 hint="put the batch first, and do not mix samples in one row",
             )
-        if not _alike(two, three[:2]):
+        if not _alike(two, three[:2], _REGROUPED):
             learning = [
                 path
                 for path, one in module.named_modules()
@@ -198,11 +199,11 @@ def _refuse_neighbours(module: nn.Module, of_two: Outputs, of_three: Outputs) ->
             )
 
 
-def _alike(one: object, other: object) -> bool:
+def _alike(one: object, other: object, tolerance: float) -> bool:
     if not isinstance(one, Tensor) or not isinstance(other, Tensor) or one.shape != other.shape:
         return False
     if not one.dtype.is_floating_point:
         return torch.equal(one, other)
     finite = one[one.isfinite()]
     largest = float(finite.abs().max()) if finite.numel() else 0.0
-    return torch.allclose(one, other, rtol=0, atol=_NOISE * largest, equal_nan=True)
+    return torch.allclose(one, other, rtol=0, atol=tolerance * largest, equal_nan=True)
