@@ -11,7 +11,7 @@ from torch.nn.modules import transformer
 from edgekit.core.artifact import Format
 from edgekit.core.model import Model
 from edgekit.core.samples import save_samples
-from edgekit.core.tensors import DType, Signature, TensorSpec
+from edgekit.core.tensors import Array, DType, Signature, TensorSpec
 from edgekit.errors import InputRefusedError, MissingExtraError, UnsupportedError, UsageError
 from edgekit.exporting.dynamic_axes import halved
 from edgekit.exporting.export import export
@@ -251,7 +251,10 @@ class Tagger(nn.Module):
 
 def tagged(tmp_path: Path, axes: dict[str, tuple[str, ...]], *, is_fixed: bool = False) -> Path:
     """Export a tagger of four steps with these axes free, and return the file."""
-    arrays = {"tokens": np.ones((3, 4), np.int64), "mask": np.ones((3, 4), np.float32)}
+    arrays: dict[str, Array] = {
+        "tokens": np.ones((3, 4), np.int64),
+        "mask": np.ones((3, 4), np.float32),
+    }
     samples = save_samples(tmp_path / "samples", arrays)
     module = Tagger(is_fixed=is_fixed).eval()
     model = Model(module, find_signature(module, samples), ())
@@ -264,7 +267,10 @@ def test_named_axes_take_any_size_in_onnx(tmp_path: Path) -> None:
     file = tagged(tmp_path, {"tokens": ("steps",), "mask": ("steps",)})
 
     session = open_session(file, Format.ONNX)
-    longer = {"tokens": np.ones((2, 7), np.int64), "mask": np.ones((2, 7), np.float32)}
+    longer: dict[str, Array] = {
+        "tokens": np.ones((2, 7), np.int64),
+        "mask": np.ones((2, 7), np.float32),
+    }
     assert [spec.shape for spec in session.signature.inputs] == [("batch", "steps")] * 2
     assert session.run(longer)["output"].shape == (2, 7, 2)
 
