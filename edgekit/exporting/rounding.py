@@ -22,8 +22,8 @@ def allowed_errors(
     """Return how far each output may be off: `least`, or what a change in the last bits does.
 
     Every weight is moved by up to a millionth of itself, as if the outputs of `run` were those
-    of another kernel, arrays of shape `[rows, ...]`. A net that makes more of that than `least` cannot be held to `least`;
-    none is excused from a hundredth.
+    of another kernel, arrays of shape `[rows, ...]`. A net that makes more of that than `least`
+    cannot be held to `least`; none is excused from a hundredth.
     """
     rng = torch.Generator().manual_seed(0)
     moved = replace(model, module=copy.deepcopy(model.module))
