@@ -93,8 +93,10 @@ def _foreign(wheel: Wheel) -> list[str]:
     if platforms == "any":
         return []
     interpreter = python.split(".", maxsplit=1)[0]
-    options = ["--implementation", interpreter[:2], "--python-version", interpreter[2:]]
-    options += ["--abi", abi]
+    options = ["--abi", abi]
+    # "py3" is any Python 3; as a version it would be 3.0, which no package supports any more.
+    if not interpreter.startswith("py"):
+        options += ["--implementation", interpreter[:2], "--python-version", interpreter[2:]]
     for platform in platforms.split("."):
         options += ["--platform", platform]
     return options

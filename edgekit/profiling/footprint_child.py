@@ -7,6 +7,7 @@ from edgekit.profiling.children import Footprint, FootprintRequest
 from edgekit.profiling.memory import peak_memory
 from edgekit.profiling.operator_times import OPERATOR_TIMERS
 from edgekit.profiling.timing import single_rows
+from edgekit.runtimes.feed import batch_of, single_call
 from edgekit.runtimes.session import ENGINE_OF, ENGINES
 
 _RUNS = 3
@@ -31,5 +32,7 @@ def run(request: FootprintRequest, progress: Progress) -> Footprint:
         for _ in range(_RUNS):
             session.run(rows[0])
     timer = OPERATOR_TIMERS.get(runtime)()
-    operators = timer.time(artifact.path, rows, request.threads, request.operators_s)
+    batch = batch_of(session.signature)
+    fed = [single_call(row, session.signature, batch) for row in rows]
+    operators = timer.time(artifact.path, fed, request.threads, request.operators_s)
     return Footprint(runtime, session.version, load_ns, peak.added_bytes, operators)

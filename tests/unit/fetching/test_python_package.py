@@ -75,8 +75,21 @@ def test_a_wheel_for_another_machine_is_asked_for_by_its_tags(pip: Pip, tmp_path
     fetch_wheel(wheel(ARM, b"a wheel"), tmp_path / "wheels")
 
     asked = " ".join(pip.asked)
-    assert "--implementation cp --python-version 311 --abi cp311" in asked
+    assert "--abi cp311 --implementation cp --python-version 311" in asked
     assert "--platform manylinux_2_17_aarch64 --platform manylinux2014_aarch64" in asked
+
+
+def test_a_wheel_for_any_python_3_is_not_asked_for_as_one_of_python_3_0(
+    pip: Pip, tmp_path: Path
+) -> None:
+    name = "rows-1.0-py3-none-manylinux_2_28_x86_64.whl"
+    pip.gives(name, b"a wheel")
+
+    fetch_wheel(wheel(name, b"a wheel"), tmp_path / "wheels")
+
+    asked = " ".join(pip.asked)
+    assert "--abi none --platform manylinux_2_28_x86_64" in asked
+    assert "--python-version" not in asked
 
 
 def test_a_wheel_that_is_there_is_not_fetched_again(pip: Pip, tmp_path: Path) -> None:

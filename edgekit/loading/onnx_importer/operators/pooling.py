@@ -71,7 +71,7 @@ def _max_pooled(  # noqa: PLR0913, PLR0917  the operator's own arguments
     rank = len(kernel)
     sizes = value.shape[-rank:]
     real = value if value.dtype.is_floating_point else value.to(torch.float32)
-    pairs = [n for pair in zip(reversed(begins), reversed(ends), strict=True) for n in pair]
+    pairs = _pairs(begins, ends)
     pairs = _with_ceil(pairs, value, kernel, strides, dilations) if ceil else pairs
     real = functional.pad(real, pairs, value=-torch.inf)
     wide = real.shape[-rank:]
@@ -85,6 +85,11 @@ def _max_pooled(  # noqa: PLR0913, PLR0917  the operator's own arguments
     planes = torch.arange(torch.Size(value.shape[:-rank]).numel())
     planes = planes.reshape(*value.shape[:-rank], *(1,) * rank)
     return pooled.to(value.dtype), where + planes * torch.Size(sizes).numel()
+
+
+def _pairs(begins: tuple[int, ...], ends: tuple[int, ...]) -> list[int]:
+    """Return the padding as PyTorch lists it: before and after, the last axis first."""
+    return [n for pair in zip(reversed(begins), reversed(ends), strict=True) for n in pair]
 
 
 def _with_ceil(
@@ -138,7 +143,7 @@ def _average_pooled(  # noqa: PLR0913, PLR0917  the operator's own arguments
     ends: tuple[int, ...],
     padding_counts: bool,  # noqa: FBT001
 ) -> torch.Tensor:
-    pairs = [n for pair in zip(reversed(begins), reversed(ends), strict=True) for n in pair]
+    pairs = _pairs(begins, ends)
     more = _with_ceil(pairs, value, kernel, strides, dilations) if ceil else pairs
     ones = torch.ones_like(value[:1, :1])
     if padding_counts:
@@ -160,7 +165,7 @@ def _lp_pooled(  # noqa: PLR0913, PLR0917  the operator's own arguments
     ends: tuple[int, ...],
     power: int,
 ) -> torch.Tensor:
-    pairs = [n for pair in zip(reversed(begins), reversed(ends), strict=True) for n in pair]
+    pairs = _pairs(begins, ends)
     pairs = _with_ceil(pairs, value, kernel, strides, dilations) if ceil else pairs
     total = _summed(functional.pad(value.abs() ** power, pairs), kernel, strides, dilations)
     return total ** (1 / power)
