@@ -138,7 +138,8 @@ def edgekit(*words: object) -> dict:  # type: ignore[type-arg]  # whatever the c
     argv = [sys.executable, "-m", "edgekit", *map(str, words), "--json", "-q"]
     ran = subprocess.run(argv, capture_output=True, text=True, check=False)
     if ran.returncode != 0:
-        raise RuntimeError(" ".join(ran.stderr.split())[:300])
+        told = json.loads(ran.stderr[ran.stderr.index("{") :])["error"]["message"]
+        raise RuntimeError(f"{words[0]}: {' '.join(told.split())[:300]}")
     found: dict = json.loads(ran.stdout)  # type: ignore[type-arg]  # as above
     return found
 
