@@ -60,7 +60,8 @@ What becomes of ONNX models out of public packages, printed by `python
 benchmarks/foreign_models.py`. *Parity* is the largest difference of the float TFLite file from
 the ONNX file, of the largest output. The rest compares an int8 file with the float file of its
 format: signal over the noise that int8 makes, samples with the same largest output, bytes,
-latency on the machine at hand (one thread), and the multiplications done in int8.
+latency on the machine at hand (one thread), and the multiplications done in int8. Of a detector,
+whose outputs are coordinates of many boxes, agreement says little.
 """
 
 
