@@ -15,7 +15,7 @@ from edgekit.core.progress import Progress
 from edgekit.core.samples import save_samples
 from edgekit.exporting.export import export
 from edgekit.exporting.settings import ExportSettings
-from edgekit.loading.factory import find_signature
+from edgekit.loading.trial import find_signature
 
 
 class Whole(nn.Module):

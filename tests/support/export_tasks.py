@@ -16,7 +16,7 @@ from edgekit.core.tensors import Signature
 from edgekit.exporting.export import export
 from edgekit.exporting.report import ExportReport
 from edgekit.exporting.settings import ExportSettings
-from edgekit.loading.factory import find_signature
+from edgekit.loading.trial import find_signature
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from edgekit.core.model import Model
 from edgekit.core.samples import Samples, save_samples
 from edgekit.core.tensors import Array
-from edgekit.loading.factory import find_signature
+from edgekit.loading.trial import find_signature
 
 
 def conv_bn(inputs: int, outputs: int, *, stride: int = 1, groups: int = 1) -> nn.Sequential:

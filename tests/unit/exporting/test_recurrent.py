@@ -20,7 +20,7 @@ from edgekit.exporting.recurrent import (
     with_layers_replaced,
 )
 from edgekit.exporting.settings import ExportSettings
-from edgekit.loading.factory import find_signature
+from edgekit.loading.trial import find_signature
 
 RECURRENT = (nn.RNN, nn.LSTM, nn.GRU)
 
