@@ -150,18 +150,6 @@ def line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def ends_of_files(_model: Path) -> Rows:
-    """Return the first and last 1024 bytes of 128 files of edgekit and numpy."""
-    rows = []
-    for folder in (Path(__file__).parents[1] / "edgekit", Path(np.__file__).parent):
-        for file in sorted(folder.rglob("*.*")):
-            content = file.read_bytes().strip() if file.is_file() else b""
-            if len(content) > 2048:
-                rows.append(np.frombuffer(content[:1024] + content[-1024:], np.uint8))
-    order = np.random.default_rng(0).permutation(len(rows))[:128]
-    return {"bytes": np.stack([rows[at] for at in order]).astype(np.int32)}
-
-
 def photos(size: int, count: int) -> Images:
     """Return square cuts of twenty photos, `[count, 3, size, size]`, from 0 to 1."""
     with zipfile.ZipFile(fetch_wheel(PHOTOS, cache_directory() / "foreign")) as wheel:
@@ -221,17 +209,6 @@ def spoken(model: Path) -> Rows:
 
 
 FOREIGN = {
-    "magika": Foreign(
-        Wheel(
-            "magika",
-            "1.0.3",
-            "magika-1.0.3-py3-none-manylinux_2_28_x86_64.whl",
-            "3e9b49134e8116ee40b431664dcbed9e199413efddcce1a173c734b4e0521529",
-            16244594,
-        ),
-        "magika/models/standard_v3_3/model.onnx",
-        ends_of_files,
-    ),
     "silero-vad": Foreign(
         Wheel(
             "silero-vad",
