@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import onnx
 
 from edgekit.quantization import onnx_einsum, onnx_norms, onnx_spelling, onnx_transposed
+from edgekit.quantization.onnx_equalize import equalize_channels
 from edgekit.quantization.onnx_plan import make_plan, names_asked_for
 from edgekit.quantization.onnx_rewrite import Rewrite, replaceable, rewritten
 
@@ -38,4 +39,6 @@ def prepared(model: onnx.ModelProto, keep_float: Sequence[str]) -> onnx.ModelPro
     could = replaceable(folded, _BETWEEN)
     between = make_plan(folded, keep_float, carrying=could).int8 & could
     others = {node.name for node in folded.graph.node} - between
-    return rewritten(folded, _BETWEEN, others | asked)
+    result = rewritten(folded, _BETWEEN, others | asked)
+    equalize_channels(result, asked)
+    return result

@@ -73,7 +73,7 @@ def rewritten(
 
 def replaceable(model: onnx.ModelProto, rewrites: Mapping[str, Rewrite]) -> frozenset[str]:
     """Return the names of the operators that `rewrites` would replace."""
-    known = _known(model.graph)
+    known = known_of(model.graph)
     return frozenset(
         node.name
         for node in model.graph.node
@@ -103,7 +103,7 @@ def _replace_some(
 
     A replacement is not looked at by another one: the next round does.
     """
-    known = _known(graph)
+    known = known_of(graph)
     after: dict[str, Replacement] = {}
     gone = set(kept)
     for node in graph.node:
@@ -129,7 +129,8 @@ def _replace_some(
     return bool(after)
 
 
-def _known(graph: onnx.GraphProto) -> Known:
+def known_of(graph: onnx.GraphProto) -> Known:
+    """Return what can be told about the tensors of `graph`."""
     reads = Counter(name for node in graph.node for name in node.input)
     reads.update(output.name for output in graph.output)
     for node in graph.node:

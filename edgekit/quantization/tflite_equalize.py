@@ -1,18 +1,10 @@
-"""Gives the channels of a tensor like ranges, where a batch norm reads them, at no cost.
-
-A tensor has one int8 scale for all channels. A batch norm that no convolution could take in
-amplifies the narrow ones, and their rounding with them. So the layers that write a channel
-scale it up, and the batch norms, which are depthwise convolutions of one pixel, down again:
-weights have a scale for each channel, and the model computes the same.
-"""
-
-from dataclasses import dataclass, field
+"""Gives the channels that batch norms read like ranges in a TFLite file; see `equalize`."""
 
 import numpy as np
-import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
 from edgekit.core.tensors import FloatArray
+from edgekit.quantization.equalize import Channels, Flow, Multiplication
 from edgekit.runtimes.tflite_graph import GraphWriter
 from edgekit.runtimes.tflite_schema import operator_name, operator_type
 
@@ -24,28 +16,6 @@ _PASSING = frozenset({"AVERAGE_POOL_2D", "MAX_POOL_2D", "RELU"})
 
 _HOMOGENEOUS = {schema.ActivationFunctionType.NONE, schema.ActivationFunctionType.RELU}
 
-_NARROWEST = 1e-3
-"""No channel is written larger by more than the inverse of this, against the others."""
-
-_UNKNOWN = -1
-_Factors = npt.NDArray[np.float64]
-_Channels = npt.NDArray[np.int64]
-
-
-@dataclass
-class _Flow:
-    """Where the channels of every tensor come from, and who reads them.
-
-    Channels that a layer writes are numbered; `_UNKNOWN` is one that is taken as it is. `norms`
-    are batch norms, with the numbers of the channels they read.
-    """
-
-    of_tensor: dict[int, _Channels] = field(default_factory=dict)
-    written: dict[int, _Channels] = field(default_factory=dict)
-    norms: dict[int, _Channels] = field(default_factory=dict)
-    fixed: set[int] = field(default_factory=set)
-    count: int = 0
-
 
 def equalize_channels(model: schema.ModelT) -> None:
     """Scale the channels that batch norms read to what they make of them, in place."""
@@ -53,15 +23,13 @@ def equalize_channels(model: schema.ModelT) -> None:
     flow = _follow(model, graph)
     if not flow.norms:
         return
-    factors = _factors(model, graph, flow)
-    for place, channels in flow.written.items():
-        _multiply(model, graph, place, _taken(factors, channels), biases=True)
-    for place, channels in flow.norms.items():
-        _multiply(model, graph, place, 1 / _taken(factors, channels), biases=False)
+    scales = {place: _scales(model, graph, place) for place in flow.norms}
+    for multiplication in flow.multiplications(scales):
+        _multiply(model, graph, multiplication)
 
 
-def _follow(model: schema.ModelT, graph: schema.SubGraphT) -> _Flow:
-    flow = _Flow()
+def _follow(model: schema.ModelT, graph: schema.SubGraphT) -> Flow[int]:
+    flow = Flow[int]()
     for place, operator in enumerate(graph.operators):
         output = int(operator.outputs[0])
         read = [_channels(flow, graph, int(tensor)) for tensor in operator.inputs]
@@ -72,21 +40,18 @@ def _follow(model: schema.ModelT, graph: schema.SubGraphT) -> _Flow:
         elif _is_norm(model, graph, operator):
             flow.norms[place] = read[0]
         else:
-            flow.fixed.update(int(number) for channels in read for number in channels)
+            for channels in read:
+                flow.fix(channels)
         if _is_writer(model, graph, operator):
-            count = int(graph.tensors[output].shape[-1])
-            flow.of_tensor[output] = flow.written[place] = np.arange(count) + flow.count
-            flow.count += count
+            flow.write(place, output, int(graph.tensors[output].shape[-1]))
     for tensor in graph.outputs:
-        flow.fixed.update(int(number) for number in _channels(flow, graph, int(tensor)))
+        flow.fix(_channels(flow, graph, int(tensor)))
     return flow
 
 
-def _channels(flow: _Flow, graph: schema.SubGraphT, tensor: int) -> _Channels:
-    if tensor in flow.of_tensor:
-        return flow.of_tensor[tensor]
+def _channels(flow: Flow[int], graph: schema.SubGraphT, tensor: int) -> Channels:
     shape = [int(size) for size in graph.tensors[tensor].shape] if tensor >= 0 else []
-    return np.full(shape[-1] if shape else 0, _UNKNOWN)
+    return flow.channels(tensor, shape[-1] if shape else 0)
 
 
 def _is_concatenation(
@@ -126,29 +91,11 @@ def _weights(operator: schema.OperatorT) -> dict[int, int]:
     return {place: int(t) for place, t in enumerate(operator.inputs) if place > 0 and t >= 0}
 
 
-def _factors(model: schema.ModelT, graph: schema.SubGraphT, flow: _Flow) -> _Factors:
-    """Return by how much larger each numbered channel is written.
-
-    That is what batch norms multiply it by: the geometric mean where there are several.
-    """
-    logs, counts = np.zeros(flow.count), np.zeros(flow.count)
-    for place, channels in flow.norms.items():
-        weight = _values(model, graph, int(graph.operators[place].inputs[1]))
-        assert weight is not None
-        scale = np.abs(weight.ravel())
-        scale = np.maximum(scale, scale.max() * _NARROWEST)
-        known = channels != _UNKNOWN
-        if scale.all():
-            np.add.at(logs, channels[known], np.log(scale[known]))
-            np.add.at(counts, channels[known], 1)
-    counts[[number for number in flow.fixed if number != _UNKNOWN]] = 0
-    factors: _Factors = np.where(counts > 0, np.exp(logs / np.maximum(counts, 1)), 1)
-    return factors
-
-
-def _taken(factors: _Factors, channels: _Channels) -> _Factors:
-    taken: _Factors = np.where(channels == _UNKNOWN, 1, factors[channels])
-    return taken
+def _scales(model: schema.ModelT, graph: schema.SubGraphT, place: int) -> FloatArray:
+    """Return what the batch norm at `place` multiplies its channels by."""
+    weight = _values(model, graph, int(graph.operators[place].inputs[1]))
+    assert weight is not None
+    return weight.ravel()
 
 
 def _values(model: schema.ModelT, graph: schema.SubGraphT, tensor: int) -> FloatArray | None:
@@ -159,27 +106,20 @@ def _values(model: schema.ModelT, graph: schema.SubGraphT, tensor: int) -> Float
     return np.frombuffer(np.asarray(data, np.uint8).tobytes(), np.float32).reshape(held.shape)
 
 
-def _multiply(
-    model: schema.ModelT,
-    graph: schema.SubGraphT,
-    place: int,
-    factors: _Factors,
-    *,
-    biases: bool,
-) -> None:
+def _multiply(model: schema.ModelT, graph: schema.SubGraphT, by: Multiplication) -> None:
     """Multiply each channel of an operator's weights, and of its biases, by a factor."""
-    operator = graph.operators[place]
+    operator = graph.operators[by.place]
     axis = _WRITERS[operator_type(model, operator)]
     out = GraphWriter(model, graph, operator_name(graph, operator))
     inputs = [int(tensor) for tensor in operator.inputs]
     for index, tensor in _weights(operator).items():
-        if index > 1 and not biases:
+        if index > 1 and not by.biases:
             continue
         values = _values(model, graph, tensor)
         assert values is not None
         along = [1] * values.ndim
         along[axis if index == 1 else -1] = -1
         # A copy, since others may read the same constant.
-        inputs[index] = out.constant(values * factors.reshape(along), np.float32)
+        inputs[index] = out.constant(values * by.factors.reshape(along), np.float32)
         graph.tensors[inputs[index]].name = graph.tensors[tensor].name
     operator.inputs = inputs
