@@ -47,8 +47,12 @@ _CARRIERS = _MOVERS | {
     "Relu",
     "Resize",
     "Sigmoid",
+    "Softmax",
 }
 """What onnxruntime can do in int8 on the way from one weighted operator to the next."""
+
+_INT8_MODE = {"Pad": b"constant", "Resize": b"nearest"}
+"""The `mode`, the default one, that onnxruntime can do in int8; others it does in float."""
 
 _ABSORBED = frozenset({"Clip", "Relu"})
 
@@ -85,7 +89,9 @@ def make_plan(
     operators = [_operator(node) for node in graph.node]
     asked = names_asked_for(model, keep_float)
     weighted = {o.name for o in operators if _has_weights(o, constants)}
+    other_mode = {node.name for node in graph.node if _is_in_other_mode(node)}
     carriers = {o.name for o in operators if o.op_type in _CARRIERS or o.name in carrying}
+    carriers -= other_mode
     floats = set(float_tensors(graph))
     flow = [narrowed for o in operators if (narrowed := o.among(floats)).outputs]
     running = frozenset(dynamic) - asked - {*hurting}
@@ -93,9 +99,10 @@ def make_plan(
     absorbed = _absorbed(graph, computing)
     int8 = with_carriers(flow, computing, carriers - asked, absorbed)
     reasons = {
-        operator.name: (operator.op_type, _reason(operator, asked, hurting))
+        operator.name: (operator.op_type, _reason(operator, carriers, asked, hurting))
         for operator in operators
-        if operator.name not in int8 | running and _is_worth_telling(operator, asked, floats)
+        if operator.name not in int8 | running
+        and _is_worth_telling(operator, asked | other_mode, floats)
     }
     for node in graph.node:
         for body in bodies(node):
@@ -179,17 +186,25 @@ def _has_weights(operator: Operator, constants: set[str]) -> bool:
     return operator.op_type in _WEIGHTED and any(operator.inputs[p] in constants for p in places)
 
 
-def _is_worth_telling(operator: Operator, asked: Collection[str], floats: set[str]) -> bool:
-    if operator.name in asked:
+def _is_in_other_mode(node: onnx.NodeProto) -> bool:
+    """Whether an operator has an int8 kernel, but not for what it is asked to do."""
+    wanted = _INT8_MODE.get(node.op_type)
+    return any(found.name == "mode" and found.s != wanted for found in node.attribute if wanted)
+
+
+def _is_worth_telling(operator: Operator, always: Collection[str], floats: set[str]) -> bool:
+    if operator.name in always:
         return True
     return operator.op_type not in _WITHOUT_ARITHMETIC and bool(floats & set(operator.outputs))
 
 
-def _reason(operator: Operator, asked: Collection[str], hurting: Collection[str]) -> str:
+def _reason(
+    operator: Operator, carriers: Collection[str], asked: Collection[str], hurting: Collection[str]
+) -> str:
     if operator.name in asked:
         return ASKED
     if operator.name in hurting:
         return HURTS
     if operator.op_type in {"MatMul", "Gemm"}:
         return PRODUCT
-    return CARRIER if operator.op_type in _CARRIERS else _NO_KERNEL
+    return CARRIER if operator.name in carriers else _NO_KERNEL
