@@ -15,6 +15,7 @@ _ALWAYS: Mapping[str, Rewrite] = {
     "Clip": onnx_spelling.activation_first,
     "ConvTranspose": onnx_transposed.as_convolution,
     "Einsum": onnx_einsum.as_product,
+    "Gemm": onnx_spelling.plain_product,
     "Relu": onnx_spelling.activation_first,
 }
 

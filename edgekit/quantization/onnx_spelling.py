@@ -5,7 +5,7 @@ import onnx
 from onnx.helper import make_node
 
 from edgekit.core.tensors import FloatArray
-from edgekit.quantization.onnx_rewrite import Known, Replacement, integer, integers
+from edgekit.quantization.onnx_rewrite import Known, Replacement, integer, integers, number
 
 WEIGHTED = frozenset({"Conv", "Gemm", "MatMul"})
 """What takes up the activation behind it: its output is rounded to the range that remains."""
@@ -85,6 +85,41 @@ def activation_first(node: onnx.NodeProto, known: Known) -> Replacement | None:
         nodes.append(copied)
     nodes[-1].output[0] = node.output[0]
     return Replacement(nodes, removed=frozenset(mover.name for mover in movers))
+
+
+def plain_product(node: onnx.NodeProto, known: Known) -> Replacement | None:
+    """Return a Gemm with factors in its constants, and a value of the bias for each channel.
+
+    onnxruntime's quantizer takes every bias for such a vector, though other shapes are stretched
+    to one, and its int8 kernel has other factors than the float one. A bias that differs from row
+    to row is added behind the Gemm.
+    """
+    bias = known.floats.get(node.input[2]) if len(node.input) > 2 else None
+    weights = known.floats.get(node.input[1])
+    if bias is None or weights is None:
+        return None
+    alpha, beta = (np.float32(number(node, name, 1)) for name in ("alpha", "beta"))
+    channels = weights.shape[0 if integer(node, "transB", 0) else 1]
+    if bias.shape == (channels,) and alpha == beta == 1:
+        return None
+    name, value = f"{node.output[0]}/bias", beta * bias
+    constants = {name: value}
+    gemm = onnx.NodeProto()
+    gemm.CopyFrom(node)
+    kept = [one for one in node.attribute if one.name not in {"alpha", "beta"}]
+    del gemm.attribute[:]
+    gemm.attribute.extend(kept)
+    if alpha != 1:
+        gemm.input[1] = f"{node.output[0]}/weights"
+        constants[gemm.input[1]] = alpha * weights
+    if value.ndim < 2 or value.shape[0] == 1:
+        gemm.input[2] = name
+        constants[name] = np.broadcast_to(value, (1, channels))[0]
+        return Replacement([gemm], constants)
+    del gemm.input[2]
+    gemm.output[0] = f"{node.output[0]}/product"
+    added = make_node("Add", [gemm.output[0], name], [node.output[0]], f"{node.name}/bias")
+    return Replacement([gemm, added], constants)
 
 
 def _axes(node: onnx.NodeProto, known: Known) -> tuple[int, ...]:

@@ -380,6 +380,28 @@ def test_short_channels_of_a_gemm_share_a_scale(inputs: int, scales: int, tmp_pa
     assert sqnr_db(made) > 30  # 8 bits give 6 dB each, less what two layers of rounding cost
 
 
+@pytest.mark.parametrize("shape", [(), (1,), (32,), (1, 32), (3, 32), (3, 1)])
+@pytest.mark.parametrize("how", [{"transB": 1}, {"beta": 0.5}, {"alpha": 2.0}])
+def test_a_bias_of_a_gemm_may_have_any_shape_and_factor(
+    shape: tuple[int, ...], how: dict[str, float], tmp_path: Path
+) -> None:
+    gemm = helper.make_node("Gemm", ["x", "w", "b"], ["h"], name="wide")
+    gemm.attribute.extend(helper.make_attribute(name, value) for name, value in how.items())
+    constants = {
+        "w": weights(*((32, 300) if "transB" in how else (300, 32))),
+        "b": values(*shape, seed=1),
+        "v": weights(32, 4),
+    }
+    nodes = [gemm, helper.make_node("MatMul", ["h", "v"], ["y"], name="head")]
+    model = model_of(nodes, [3, 300], **constants)
+
+    made = quantized(tmp_path, Format.ONNX, model, x=values(30, 300))
+
+    assert_same(model, prepared(model, ()), values(3, 300, seed=2))
+    assert made.report.int8_macs_percent == 100
+    assert sqnr_db(made) > 30  # 8 bits give 6 dB each, less what two layers of rounding cost
+
+
 @pytest.mark.parametrize(
     ("equation", "shape", "weight"),
     [
@@ -472,6 +494,19 @@ def computed(name: str) -> onnx.NodeProto:
                 **norm("norm", 8),
             ),
             id="a batch norm with a computed scale",
+        ),
+        pytest.param(
+            "Gemm",
+            model_of(
+                [
+                    computed("b"),
+                    helper.make_node("Gemm", ["x", "w", "b_computed"], ["y"], name="wide"),
+                ],
+                ["batch", 8],
+                w=values(8, 4),
+                b=values(1, 4),
+            ),
+            id="a computed bias",
         ),
         pytest.param(
             "ConvTranspose",
