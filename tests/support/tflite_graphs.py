@@ -111,6 +111,21 @@ def placed() -> bytes:
     return net.build([x], [y], names=(["x"], ["y"]))
 
 
+def swishing() -> bytes:
+    """Two layers and a HARD_SWISH between them: `x [1, 32]` to `y [1, 8]`, 64 hidden."""
+    net = Builder()
+    x = net.tensor("x", [1, 32])
+    hidden, swished = (net.tensor(name, [1, 64]) for name in ("hidden", "swished"))
+    y = net.tensor("y", [1, 8])
+    w1 = net.tensor("w1", [64, 32], value=_weights(64, 32, seed=1))
+    w2 = net.tensor("w2", [8, 64], value=_weights(8, 64, seed=3))
+    plain = (_OPTIONS, schema.FullyConnectedOptionsT())
+    net.operator(_FULLY_CONNECTED, [x, w1, -1], [hidden], options=plain)
+    net.operator(schema.BuiltinOperator.HARD_SWISH, [hidden], [swished])
+    net.operator(_FULLY_CONNECTED, [swished, w2, -1], [y], options=plain)
+    return net.build([x], [y], names=(["x"], ["y"]))
+
+
 def hybrid(scales: int, code: int = _FULLY_CONNECTED) -> bytes:
     """`x [1, 32]` floats, multiplied by int8 weights with so many scales, to `y [1, 64]`."""
     net = Builder()

@@ -6,7 +6,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 from support import tflite_models
 from support.quantizing import Quantized, call_here, quantized, sqnr_db
-from support.tflite_graphs import classifier, loop, outlying, placed
+from support.tflite_graphs import classifier, loop, outlying, placed, swishing
 from support.tflite_models import Builder
 
 from edgekit.core.artifact import Format
@@ -60,6 +60,16 @@ def test_what_is_kept_in_float_is_kept(tmp_path: Path) -> None:
         ("FULLY_CONNECTED", 1, "kept in float as asked")
     ]
     assert made.report.int8_macs_percent == pytest.approx(100 * 64 * 8 / (32 * 64 + 64 * 8))
+
+
+def test_what_is_faster_in_float_stays_float_between_int8_operators(tmp_path: Path) -> None:
+    made = quantized(tmp_path, Format.TFLITE, swishing(), x=X)
+
+    assert [(f.op_type, f.count, f.reason) for f in made.report.float_operators] == [
+        ("HARD_SWISH", 1, "LiteRT computes it faster in float")
+    ]
+    assert made.report.int8_macs_percent == 100
+    assert sqnr_db(made) > 30  # 8 bits give 6 dB each, less what two layers of rounding cost
 
 
 def test_what_hurts_computes_in_float_with_int8_weights(tmp_path: Path) -> None:
