@@ -63,7 +63,7 @@ def _of_artifact(
         return _plain(row.size_ratio, "", ".3g")
     if metric is Metric.STEP_SIZE_RATIO:
         return _plain(_step_size_ratio(row, rows), "", ".3g")
-    fidelity = row.step_fidelity if metric is Metric.STEP_LOSS else row.fidelity
+    fidelity = row.step_fidelity if metric in _OF_STEP else row.fidelity
     return fidelity if isinstance(fidelity, Unavailable) else _OF_FIDELITY[metric](fidelity)
 
 
@@ -114,6 +114,10 @@ def _plain(value: float | Unavailable, unit: str, digits: str) -> Figure | Unava
     return Figure(value, value, unit, f"{value:{digits}} {unit}".strip(), "")
 
 
+def _sqnr(fidelity: Fidelity) -> Figure | Unavailable:
+    return _plain(fidelity.sqnr_db, "dB", ".1f")
+
+
 def _score(fidelity: Fidelity) -> Figure | Unavailable:
     # A metric whose losses are percentage points has values in percent.
     unit = "%" if fidelity.unit == "pp" else fidelity.unit
@@ -138,5 +142,9 @@ _OF_FIDELITY: Mapping[Metric, Callable[[Fidelity], Figure | Unavailable]] = {
     Metric.STEP_LOSS: _loss,
     Metric.AGREEMENT: lambda fidelity: _plain(fidelity.agreement_percent, "%", ".1f"),
     Metric.COSINE: lambda fidelity: _plain(fidelity.cosine, "", ".5f"),
-    Metric.SQNR: lambda fidelity: _plain(fidelity.sqnr_db, "dB", ".1f"),
+    Metric.SQNR: _sqnr,
+    Metric.STEP_SQNR: _sqnr,
 }
+
+_OF_STEP = frozenset({Metric.STEP_LOSS, Metric.STEP_SQNR})
+"""Metrics of a fidelity that are against the model that the last step was given."""

@@ -37,7 +37,9 @@ class Metric(Enum):
         STEP_LOSS: How much worse it is than that of the model that the last step was given.
         AGREEMENT: Samples on which both models decide alike.
         COSINE: The cosine between the outputs of both.
-        SQNR: Power of the outputs over that of their difference.
+        SQNR: Power of the outputs over that of their difference from those of the model that came
+            in.
+        STEP_SQNR: The same for the difference from those of the model that the last step was given.
     """
 
     SIZE = "size"
@@ -54,6 +56,7 @@ class Metric(Enum):
     AGREEMENT = "agreement"
     COSINE = "cosine"
     SQNR = "sqnr"
+    STEP_SQNR = "step_sqnr"
 
 
 class Kind(Enum):
@@ -237,6 +240,7 @@ _READ_BYTES = _Reader("bytes like '64 KiB'", (_Form("B", parse_bytes),))
 _READ_DURATION = _Reader("a duration like '20 ms'", (_Form("ns", parse_duration_ns),))
 _READ_PERCENT = _Reader("a percentage like '90 %'", (_PERCENT,))
 _READ_RATIO = _Reader("a ratio like 0.35 or '35 %'", (_NUMBER, _Form("", _percent_as_ratio)))
+_READ_DECIBELS = _Reader("decibels like '30 dB'", (_DECIBELS,))
 _READ_LOSS = _Reader(
     "what its metric is in: '1 pp', '1 dB' or a number", (_POINTS, _DECIBELS, _NUMBER)
 )
@@ -258,7 +262,8 @@ _READERS: dict[Metric, _Reader] = {
     Metric.STEP_LOSS: _READ_LOSS,
     Metric.AGREEMENT: _READ_PERCENT,
     Metric.COSINE: _Reader("a number like 0.99", (_NUMBER,)),
-    Metric.SQNR: _Reader("decibels like '30 dB'", (_DECIBELS,)),
+    Metric.SQNR: _READ_DECIBELS,
+    Metric.STEP_SQNR: _READ_DECIBELS,
 }
 
 

@@ -1,7 +1,7 @@
 """Compare two models by their outputs on the same samples."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,15 +35,18 @@ def verify(
     """Return how far `candidate` is from `reference` on the same samples, and how good both are.
 
     Arrays may be memory-mapped; they are read in chunks. Outputs are paired by name, or by order
-    where the names differ. The metric and the agreement look at the first output. Cosine and
-    SQNR are those of the output that fares worst, and the worst sample is found the same way.
+    where the names differ. The metric looks at the first output. Cosine and SQNR are those of the
+    output that fares worst, and the worst sample is found the same way. Outputs that are integers
+    are choices, not signals: they count in the agreement, as decisions of the first output do, and
+    in cosine and SQNR only where a model has no others.
 
     Args:
         reference: Outputs `[samples, ...]` of the model to be like.
         candidate: Outputs of the model in question, of the same shapes.
         labels: One row a sample, if there are any.
         metric: What the labels are judged by.
-        tolerance: Relative error from which on an output counts as diverged.
+        tolerance: Relative error, or share of other integers, from which on an output counts as
+            diverged.
 
     Raises:
         InputRefusedError: Outputs or labels do not fit each other or the metric.
@@ -53,7 +56,15 @@ def verify(
     count = len(first.reference)
     if labels is not None and len(labels) != count:
         raise InputRefusedError(f"there are {len(labels)} labels for {count} samples")
-    likenesses = [_likeness(pair) for pair in pairs]
+    signals = [pair for pair in pairs if not pair.is_of_integers] or pairs
+    choices = [pair for pair in pairs if pair.is_of_integers and signals is not pairs]
+    likenesses = [_likeness(pair) for pair in signals]
+    diverged = {
+        pair.name
+        for pair, likeness in zip(signals, likenesses, strict=True)
+        if likeness.relative_error > tolerance
+    }
+    diverged |= {pair.name for pair in choices if 1 - _equal_share(pair) > tolerance}
     samples_db = np.min([likeness.samples_db for likeness in likenesses], axis=0)
     worst = int(samples_db.argmin())
     wanted = _score(first.reference, labels, metric)
@@ -65,19 +76,12 @@ def verify(
         candidate=found,
         loss=_loss(wanted, found, metric),
         samples=count,
-        agreement_percent=_agreement_percent(first, metric),
+        agreement_percent=_agreement_percent(pairs, metric),
         cosine=min(likeness.cosine for likeness in likenesses),
         sqnr_db=min(likeness.sqnr_db for likeness in likenesses),
         worst_sample=worst,
         worst_sample_sqnr_db=float(samples_db[worst]),
-        first_divergence=next(
-            (
-                pair.name
-                for pair, likeness in zip(pairs, likenesses, strict=True)
-                if likeness.relative_error > tolerance
-            ),
-            "",
-        ),
+        first_divergence=next((pair.name for pair in pairs if pair.name in diverged), ""),
     )
 
 
@@ -88,6 +92,10 @@ class _Pair:
     name: str
     reference: Array
     candidate: Array
+
+    @property
+    def is_of_integers(self) -> bool:
+        return not np.issubdtype(self.reference.dtype, np.floating)
 
 
 @dataclass(frozen=True)
@@ -203,7 +211,25 @@ def _loss(
     return reference - candidate if metric.higher_is_better else candidate - reference
 
 
-def _agreement_percent(pair: _Pair, metric: Metric) -> float | Unavailable:
+def _agreement_percent(pairs: Sequence[_Pair], metric: Metric) -> float | Unavailable:
+    """Return the agreement of the output that fares worst, of those that tell decisions."""
+    first = _decisions_percent(pairs[0], metric)
+    told = [100 * _equal_share(pair) for pair in pairs[1:] if pair.is_of_integers]
+    if not isinstance(first, Unavailable):
+        told.append(first)
+    return min(told) if told else first
+
+
+def _equal_share(pair: _Pair) -> float:
+    """Return the share of integers that are the same in both, between 0 and 1."""
+    equal = sum(
+        int((pair.reference[rows] == pair.candidate[rows]).sum())
+        for rows in chunks(pair.reference, pair.candidate)
+    )
+    return equal / pair.reference.size if pair.reference.size else 1.0
+
+
+def _decisions_percent(pair: _Pair, metric: Metric) -> float | Unavailable:
     agreed = decisions = 0
     for rows in chunks(pair.reference, pair.candidate):
         wanted = metric.decisions(pair.reference[rows])

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -107,6 +109,21 @@ def test_steps_are_judged_against_what_they_were_given() -> None:
     verdict = judge(Budget(rules), (source, made), None)
 
     assert [rule.outcome for rule in verdict.rules] == [Outcome.PASS, Outcome.PASS]
+
+
+def test_sqnr_of_a_step_is_not_that_against_the_model_that_came_in() -> None:
+    source = row("onnx-fp32")
+    pruned = replace(fidelity(), sqnr_db=3.8)
+    made = row("onnx-int8", made_from="onnx-fp32", fidelity=pruned, step_fidelity=fidelity())
+    rules = (
+        Rule(Metric.SQNR, artifact="onnx-int8", min="30 dB"),
+        Rule(Metric.STEP_SQNR, artifact="onnx-int8", min="30 dB"),
+    )
+
+    verdict = judge(Budget(rules), (source, made), None)
+
+    assert [rule.outcome for rule in verdict.rules] == [Outcome.FAIL, Outcome.PASS]
+    assert [rule.actual for rule in verdict.rules] == ["3.8 dB", "32.5 dB"]
 
 
 @pytest.mark.parametrize("metric", [Metric.STEP_SIZE_RATIO, Metric.STEP_LOSS])

@@ -23,6 +23,7 @@ from edgekit.core import wire
         (Metric.AGREEMENT, "99 %", 99, "%"),
         (Metric.COSINE, 0.99, 0.99, ""),
         (Metric.SQNR, "30 dB", 30, "dB"),
+        (Metric.STEP_SQNR, "30 dB", 30, "dB"),
     ],
 )
 def test_limit_is_read_with_the_unit_of_its_metric(

@@ -111,6 +111,33 @@ def test_the_worst_of_several_outputs_counts_and_the_first_diverged_is_named() -
     assert math.isclose(found.sqnr_db, 10 * math.log10(1 / 4), abs_tol=1e-6)  # 2 times 1.5, less 1
 
 
+def test_integer_outputs_count_in_the_agreement_and_not_as_signals() -> None:
+    choices = np.array([[0], [1], [2], [0]])
+    others = np.array([[0], [2], [2], [0]])
+
+    fidelity = verify({"a": SCORES, "b": choices}, {"a": SCORES, "b": others}, None, Top1())
+
+    assert fidelity.agreement_percent == 75
+    assert fidelity.sqnr_db == HIGHEST_DB
+    assert close(fidelity.cosine, 1)
+    assert fidelity.first_divergence == "b"
+
+
+def test_integer_outputs_have_an_agreement_where_the_metric_knows_no_decisions() -> None:
+    outputs = {"a": SCORES, "b": np.array([0, 1, 2, 0])}
+
+    fidelity = verify(outputs, outputs | {"b": np.array([0, 1, 1, 1])}, None, Mse())
+
+    assert fidelity.agreement_percent == 50
+
+
+def test_integers_are_compared_as_signals_where_there_is_nothing_else() -> None:
+    fidelity = verify({"a": np.array([30, 40])}, {"a": np.array([30, 45])}, None, Mse())
+
+    assert close(fidelity.sqnr_db, 20)  # energies of 2500 and 25
+    assert fidelity.first_divergence == ""
+
+
 def test_tolerance_decides_what_diverges() -> None:
     off = SCORES * np.float32(1.05)
 
