@@ -1,7 +1,7 @@
 """Axes that a file may take in any size: which they are, and samples that have another one."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from edgekit.core.registry import did_you_mean
@@ -38,7 +38,11 @@ def with_dynamic_axes(signature: Signature, axes: DynamicAxes) -> Signature:
 
 
 def halved(inputs: Mapping[str, Array], axes: DynamicAxes) -> dict[str, Array]:
-    """Return the first half of `inputs`, `[rows, ...]` each, along every free axis."""
+    """Return the first half of `inputs`, `[rows, ...]` each, along every free axis.
+
+    There is one row: with more, a file that holds on to the sizes of its example can come out
+    right, because it divides what there is by them.
+    """
     cut = {}
     for name, array in inputs.items():
         free = [axis for axis, called in enumerate(axes.get(name, ()), start=1) if called]
@@ -46,8 +50,39 @@ def halved(inputs: Mapping[str, Array], axes: DynamicAxes) -> dict[str, Array]:
             slice(math.ceil(size / 2)) if axis in free else slice(None)
             for axis, size in enumerate(array.shape)
         ]
-        cut[name] = array[tuple(kept)].copy()
+        cut[name] = array[(slice(1), *kept[1:])].copy()
     return cut
+
+
+def with_dynamic_outputs(
+    signature: Signature, runs: Sequence[tuple[Mapping[str, Array], Mapping[str, Array]]]
+) -> Signature:
+    """Return the signature with those axes of its outputs free whose sizes differ between runs.
+
+    An axis that is as long as a free one of the inputs, in every run, is called what that is.
+
+    Args:
+        signature: Its inputs have their free axes named already.
+        runs: What went in and what came out, `[rows, ...]` each.
+    """
+    named = {
+        tuple(ran[spec.name].shape[axis] for ran, _ in runs): size
+        for spec in signature.inputs
+        for axis, size in enumerate(spec.shape)
+        if axis > 0 and isinstance(size, str)
+    }
+
+    def freed(spec: TensorSpec) -> TensorSpec:
+        sizes = zip(*(outputs[spec.name].shape for _, outputs in runs), strict=True)
+        shape = [
+            told
+            if axis == 0 or len(set(found)) == 1
+            else named.get(found, f"{spec.name}_axis_{axis}")
+            for axis, (told, found) in enumerate(zip(spec.shape, sizes, strict=True))
+        ]
+        return replace(spec, shape=tuple(shape))
+
+    return replace(signature, outputs=tuple(freed(spec) for spec in signature.outputs))
 
 
 def _freed(spec: TensorSpec, names: tuple[str, ...]) -> TensorSpec:

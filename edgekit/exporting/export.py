@@ -13,14 +13,16 @@ from edgekit.core.samples import Samples
 from edgekit.core.tensors import Array
 from edgekit.errors import InputRefusedError, MissingExtraError, UnsupportedError
 from edgekit.exporting.distribution_guard import distributions_taken_as_they_are
-from edgekit.exporting.dynamic_axes import halved, with_dynamic_axes
+from edgekit.exporting.dynamic_axes import halved, with_dynamic_axes, with_dynamic_outputs
 from edgekit.exporting.mask_guard import masks_taken_as_they_are
 from edgekit.exporting.parity import relative_errors
 from edgekit.exporting.positional import Positional
 from edgekit.exporting.recurrent import refusing_packed_sequences
+from edgekit.exporting.refusal import CONVERTER_ERRORS, first_line
 from edgekit.exporting.report import ExportReport
 from edgekit.exporting.rounding import allowed_errors, excuse
 from edgekit.exporting.settings import ExportSettings
+from edgekit.exporting.spelled_out import functions_spelled_out
 from edgekit.exporting.writer import WRITERS
 from edgekit.runtimes.feed import as_fed, batch_of, convert, match_names, run_in_batches
 from edgekit.runtimes.session import open_session
@@ -57,17 +59,16 @@ def export(
     writer = WRITERS.get(file_format.value)()
     axes = settings.dynamic_axes if file_format is Format.ONNX else {}
     signature = with_dynamic_axes(model.signature, axes)
-    with masks_taken_as_they_are(), distributions_taken_as_they_are():
+    smaller = halved(inputs, axes)
+    reference_of_smaller = _in_pytorch_resized(model, smaller) if axes else reference
+    signature = with_dynamic_outputs(
+        signature, [(inputs, reference), (smaller, reference_of_smaller)]
+    )
+    with masks_taken_as_they_are(), distributions_taken_as_they_are(), functions_spelled_out():
         notes = writer.write(Positional(model), signature, example, out, settings.opset)
     errors = relative_errors(reference, _in_file(out, file_format, inputs))
-    if axes and notes:
-        raise UnsupportedError(
-            f"export.dynamic_axes cannot be had: {notes[0]}",
-            hint="leave it out, or let forward take all sizes from its inputs",
-        )
     if axes:
-        smaller = halved(inputs, axes)
-        others = relative_errors(_in_pytorch(model, smaller), _in_file(out, file_format, smaller))
+        others = _errors_resized(out, notes, smaller, reference_of_smaller)
         errors = {name: max(error, others[name]) for name, error in errors.items()}
     worst = max(errors, key=lambda name: errors[name])
     if not errors[worst] <= settings.max_relative_error:
@@ -115,6 +116,44 @@ def _in_file(out: Path, file_format: Format, inputs: Mapping[str, Array]) -> dic
             f"{file_format.value}: the converter wrote a file that does not run: {error.message}",
             hint="try the other format, or rewrite the layer that it names",
         ) from error
+
+
+def _errors_resized(
+    out: Path, notes: tuple[str, ...], inputs: Mapping[str, Array], reference: Mapping[str, Array]
+) -> dict[str, float]:
+    """Return how far off the ONNX file is for inputs of another size, by output.
+
+    Raises:
+        UnsupportedError: It takes no other.
+    """
+    if notes:
+        refused = _fixed(notes[0])
+        raise refused
+    try:
+        return relative_errors(reference, _in_file(out, Format.ONNX, inputs))
+    except UnsupportedError as error:
+        refused = _fixed(f"with half the sizes, {error.message}")
+        raise refused from error
+
+
+def _fixed(reason: str) -> UnsupportedError:
+    return UnsupportedError(
+        f"export.dynamic_axes cannot be had: {reason}",
+        hint="leave it out, or let forward take all sizes from its inputs",
+    )
+
+
+def _in_pytorch_resized(model: Model, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the module's outputs, `[rows, ...]` each, for inputs of another size.
+
+    Raises:
+        UnsupportedError: It takes no other.
+    """
+    try:
+        return _in_pytorch(model, inputs)
+    except CONVERTER_ERRORS as error:
+        refused = _fixed(f"with half the sizes, {first_line(str(error))}")
+        raise refused from error
 
 
 def _in_pytorch(model: Model, inputs: Mapping[str, Array]) -> dict[str, Array]:

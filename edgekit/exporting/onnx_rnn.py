@@ -1,4 +1,10 @@
-"""`nn.RNN` as the one ONNX operator that it is; PyTorch's exporter writes out every step."""
+"""Recurrent layers as the ONNX operators that they are.
+
+PyTorch's exporter writes out every step of `nn.RNN`, and holds the steps of the others to those
+of its example, whatever it was told.
+"""
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -6,17 +12,29 @@ from torch import Tensor, nn
 from edgekit.exporting.recurrent import Recurrent, State, weights_of
 
 _ACTIVATIONS = {"tanh": "Tanh", "relu": "Relu"}
+_GATES = {nn.RNN: (0,), nn.GRU: (1, 0, 2), nn.LSTM: (0, 3, 1, 2)}
+"""Where ONNX's gates, in its order, are among PyTorch's."""
 
 
 class OnnxRnn(Recurrent):
-    """An `nn.RNN` that exports as one RNN operator a layer. It can be exported, not run."""
+    """An `nn.RNN`, `nn.GRU` or `nn.LSTM` that exports as one operator a layer, and cannot run."""
 
-    def __init__(self, layer: nn.RNN) -> None:
+    def __init__(self, layer: nn.RNNBase) -> None:
         super().__init__(layer)
-        self._activation = _ACTIVATIONS[layer.nonlinearity]
+        kind = next(kind for kind in _GATES if isinstance(layer, kind))
+        self._operator = kind.__name__
+        self._attributes: dict[str, str | int | Sequence[str]] = {
+            "hidden_size": self.hidden_size,
+            "direction": "bidirectional" if self.bidirectional else "forward",
+        }
+        if isinstance(layer, nn.RNN):
+            self._attributes["activations"] = [_ACTIVATIONS[layer.nonlinearity]] * self.directions
+        if isinstance(layer, nn.GRU):
+            self._attributes["linear_before_reset"] = 1
+        order = _GATES[kind]
         for index in range(layer.num_layers):
             sides = [
-                weights_of(layer, index, is_backward=is_backward)
+                [_in_order(w, order) for w in weights_of(layer, index, is_backward=is_backward)]
                 for is_backward in (False, True)[: self.directions]
             ]
             self.register_buffer(f"w{index}", torch.stack([side[0] for side in sides]))
@@ -29,15 +47,17 @@ class OnnxRnn(Recurrent):
         hidden, directions = self.hidden_size, self.directions
         length, batch = steps.shape[:2]
         weights = [getattr(self, f"{kind}{index}") for kind in "wrb"]
-        outputs, end = torch.onnx.ops.symbolic_multi_out(
-            "RNN",
-            [steps, *weights, None, None if state is None else state[0]],
-            {
-                "hidden_size": hidden,
-                "direction": "bidirectional" if self.bidirectional else "forward",
-                "activations": [self._activation] * directions,
-            },
-            dtypes=(steps.dtype, steps.dtype),
-            shapes=((length, directions, batch, hidden), (directions, batch, hidden)),
+        ends = 2 if self._is_lstm else 1
+        outputs, *end = torch.onnx.ops.symbolic_multi_out(
+            self._operator,
+            [steps, *weights, None, *(state or ())],
+            {**self._attributes},
+            dtypes=(steps.dtype,) * (1 + ends),
+            shapes=((length, directions, batch, hidden), *[(directions, batch, hidden)] * ends),
         )
-        return outputs.transpose(1, 2).flatten(2), (end,)
+        return outputs.transpose(1, 2).flatten(2), tuple(end)
+
+
+def _in_order(weights: Tensor, order: tuple[int, ...]) -> Tensor:
+    gates = weights.chunk(len(order))
+    return torch.cat([gates[gate] for gate in order])

@@ -44,7 +44,10 @@ class Onnx:
                 hint="edgekit is for models that fit a small computer",
             )
         notes: tuple[str, ...] = ()
-        module = with_layers_replaced(module, _native)
+        is_resizable = any(isinstance(d, str) for spec in signature.inputs for d in spec.shape[1:])
+        module = with_layers_replaced(
+            module, lambda layer: _native(layer, is_resizable=is_resizable)
+        )
         try:
             model = _exported(module, signature, example, _dynamic_axes(signature), opset)
         except torch.onnx.errors.OnnxExporterError as dynamic:
@@ -58,12 +61,19 @@ class Onnx:
             notes = (f"the ONNX file takes one sample at a time, because {reason}",)
         _strip(model)
         _restore_axes(model, signature)
+        if not notes:
+            _free_outputs(model, signature)
         onnx.save(model, out)
         return notes
 
 
-def _native(layer: nn.Module) -> nn.Module | None:
-    return OnnxRnn(layer) if type(layer) is nn.RNN else None
+def _native(layer: nn.Module, *, is_resizable: bool) -> nn.Module | None:
+    """Return the layer as ONNX has it, where the exporter alone would not do."""
+    if not isinstance(layer, nn.RNNBase) or type(layer) not in {nn.RNN, nn.GRU, nn.LSTM}:
+        return None
+    # ONNX has no LSTM with a projection.
+    is_needed = isinstance(layer, nn.RNN) or (is_resizable and not layer.proj_size)
+    return OnnxRnn(layer) if is_needed else None
 
 
 def _exported(
@@ -125,6 +135,14 @@ def _restore_axes(model: onnx.ModelProto, signature: Signature) -> None:
             if dim.dim_param:
                 told = re.sub(r"\w+", lambda word: names.get(word[0], word[0]), dim.dim_param)
                 dim.dim_param = told
+
+
+def _free_outputs(model: onnx.ModelProto, signature: Signature) -> None:
+    """Name the dynamic axes of outputs for which the exporter declares its example's size."""
+    for info, spec in zip(model.graph.output, signature.outputs, strict=True):
+        for dim, size in zip(info.type.tensor_type.shape.dim, spec.shape, strict=True):
+            if isinstance(size, str) and not dim.dim_param:
+                dim.dim_param = size
 
 
 def _strip(model: onnx.ModelProto) -> None:
