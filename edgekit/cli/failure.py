@@ -51,7 +51,8 @@ def failure_of(error: BaseException) -> Failure:
         kind = type(error).__name__
         return Failure(kind, error.message, error.hint, error.exit_code, problems)
     if isinstance(error, KeyboardInterrupt | click.Abort):
-        message = "interrupted; finished steps are kept, run the same command again to go on"
+        by = f" by {error.args[0]}" if error.args else ""
+        message = f"interrupted{by}; finished steps are kept, run the same command again to go on"
         return Failure("Interrupted", message, "", EXIT_INTERRUPTED)
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         return Failure(HELP, error.format_message(), "", EXIT_USAGE)

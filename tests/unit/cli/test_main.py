@@ -147,6 +147,7 @@ def test_sigterm_ends_a_command_as_an_interrupt_does(
     ran = shell("target", "list")
 
     assert ran.code == 130
+    assert "interrupted by SIGTERM; finished steps are kept" in ran.err
     assert signal.getsignal(signal.SIGTERM) is before
 
 
