@@ -97,6 +97,17 @@ def _tensors(graph: schema.SubGraph) -> Iterator[schema.Tensor]:
     return (graph.Tensors(index) for index in range(graph.TensorsLength()))
 
 
+def _tensor(graph: schema.SubGraph, place: int) -> schema.Tensor:
+    """Return what an operator names; LiteRT looks at these places only before it runs them.
+
+    Raises:
+        InputRefusedError: There is no such tensor; the file is damaged.
+    """
+    if not 0 <= place < graph.TensorsLength():
+        raise InputRefusedError(f"an operator names tensor {place}, which does not exist")
+    return graph.Tensors(place)
+
+
 def _stored_bytes(model: schema.Model, tensor: schema.Tensor) -> int:
     if not 0 < tensor.Buffer() < model.BuffersLength():
         return 0
@@ -148,8 +159,8 @@ def _misread_names(model: schema.Model, graph: schema.SubGraph) -> Iterator[str]
     for index, name in enumerate(_operator_names(model, graph)):
         operator = graph.Operators(index)
         if name in _MISREAD and operator.InputsLength() > 1 and operator.OutputsLength():
-            weight = graph.Tensors(max(operator.Inputs(1), 0))
-            is_float = graph.Tensors(operator.Outputs(0)).Type() == schema.TensorType.FLOAT32
+            weight = _tensor(graph, max(operator.Inputs(1), 0))
+            is_float = _tensor(graph, operator.Outputs(0)).Type() == schema.TensorType.FLOAT32
             is_int8 = weight.Type() == schema.TensorType.INT8
             if is_float and is_int8 and _scales(weight) > 1:
                 yield name
