@@ -35,10 +35,15 @@ class Sensitivity:
     keep: frozenset[str]
 
     def notes(self, goal_db: float) -> tuple[str, ...]:
-        """Say what was kept in float and what that gave; nothing if nothing was."""
+        """Say what was kept in float and what that gave, or that the goal is missed without."""
+        missed = f"less than the {goal_db:g} dB asked for"
         if not self.keep:
-            return ()
-        reached = "" if self.after_db >= goal_db else f", less than the {goal_db:g} dB asked for"
+            without = (
+                f"outputs have {self.after_db:.1f} dB of signal over noise, {missed}; "
+                "keeping half of the operators in float brings no more"
+            )
+            return () if self.after_db >= goal_db else (without,)
+        reached = "" if self.after_db >= goal_db else f", {missed}"
         note = (
             f"{len(self.keep)} operators stay out of static int8, because outputs had "
             f"{self.before_db:.1f} dB of signal over noise with them and have "

@@ -53,10 +53,15 @@ def test_a_goal_out_of_reach_keeps_half_and_says_so() -> None:
     assert "less than the 30 dB asked for" in found.notes(30)[0]
 
 
-def test_floats_that_bring_nothing_are_not_kept() -> None:
+def test_floats_that_bring_nothing_are_not_kept_and_the_goal_is_told() -> None:
     found = find_sensitive("abcd", lambda _: 10.0, 30)
 
     assert found.keep == frozenset()
+    (note,) = found.notes(30)
+    assert note == (
+        "outputs have 10.0 dB of signal over noise, less than the 30 dB asked for; "
+        "keeping half of the operators in float brings no more"
+    )
 
 
 def test_a_model_without_candidates_is_not_tried() -> None:
