@@ -18,7 +18,7 @@ test: $(VENV)/.test
 
 # What reads real data sets and packages; downloads what is not there yet.
 test-realdata: $(VENV)/.test
-	$(BIN)/python -m pytest -m realdata $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 -m realdata $(PYTEST_ARGS)
 
 # What runs the real ARM libraries; sets the emulator up, in the user's cache, first.
 test-emulator: $(VENV)/.test
