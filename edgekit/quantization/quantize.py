@@ -19,9 +19,9 @@ from edgekit.runtimes.limits import RUN
 from edgekit.units import format_bytes
 
 _TASKS = {
-    Format.ONNX: Task("edgekit.quantization.onnx_static:run", QuantizeRequest, QuantizationReport),
+    Format.ONNX: Task("edgekit.quantization.onnx.static:run", QuantizeRequest, QuantizationReport),
     Format.TFLITE: Task(
-        "edgekit.quantization.tflite_static:run", QuantizeRequest, QuantizationReport
+        "edgekit.quantization.tflite.static:run", QuantizeRequest, QuantizationReport
     ),
 }
 

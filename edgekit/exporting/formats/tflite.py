@@ -15,11 +15,11 @@ from edgekit.core.tensors import DType, Signature
 from edgekit.exporting.positional import Positional
 from edgekit.exporting.recurrent import with_layers_replaced
 from edgekit.exporting.refusal import CONVERTER_ERRORS, refusal
-from edgekit.exporting.tflite_affine import merge_affine
-from edgekit.exporting.tflite_loops import write_loops
-from edgekit.exporting.tflite_norms import merge_norms
-from edgekit.exporting.tflite_recurrent import Cell, marked
-from edgekit.exporting.tflite_transposed import cropped
+from edgekit.exporting.tflite.affine import merge_affine
+from edgekit.exporting.tflite.loops import write_loops
+from edgekit.exporting.tflite.norms import merge_norms
+from edgekit.exporting.tflite.recurrent import Cell, marked
+from edgekit.exporting.tflite.transposed import cropped
 from edgekit.runtimes.feed import batch_of
 from edgekit.runtimes.tflite_names import shorten_names
 from edgekit.runtimes.tflite_writer import to_bytes

@@ -5,7 +5,7 @@ import onnx
 from onnx.helper import make_node
 
 from edgekit.core.tensors import FloatArray
-from edgekit.quantization.onnx_rewrite import Known, Replacement, integer, integers, number
+from edgekit.quantization.onnx.rewrite import Known, Replacement, integer, integers, number
 
 WEIGHTED = frozenset({"Conv", "Gemm", "MatMul"})
 """What takes up the activation behind it: its output is rounded to the range that remains."""

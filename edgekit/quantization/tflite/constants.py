@@ -6,7 +6,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edgekit.core.tensors import FloatArray
-from edgekit.quantization.tflite_plan import operators_of, tensor_name
+from edgekit.quantization.tflite.plan import operators_of, tensor_name
 from edgekit.runtimes.tflite_graph import GraphWriter
 from edgekit.runtimes.tflite_schema import operator_name, operator_type
 

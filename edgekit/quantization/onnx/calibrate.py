@@ -9,7 +9,7 @@ from edgekit.core.progress import Progress
 from edgekit.core.tensors import Array
 from edgekit.errors import InputRefusedError
 from edgekit.quantization.calibration import Stream
-from edgekit.quantization.onnx_graph import float_tensors, onnxruntime_errors
+from edgekit.quantization.onnx.graph import float_tensors, onnxruntime_errors
 from edgekit.quantization.report import QuantizeRequest
 from edgekit.quantization.sensitivity import SAMPLES
 

@@ -10,7 +10,7 @@ from ai_edge_litert.tools import flatbuffer_utils
 from edgekit.core.tensors import FloatArray
 from edgekit.quantization.plan import Plan
 from edgekit.quantization.smoothing import shared_factors
-from edgekit.quantization.tflite_plan import EMBEDDING, feeding_loops, is_stored, tensor_name
+from edgekit.quantization.tflite.plan import EMBEDDING, feeding_loops, is_stored, tensor_name
 from edgekit.runtimes.tflite_graph import GraphWriter
 from edgekit.runtimes.tflite_schema import operator_name, operator_type
 

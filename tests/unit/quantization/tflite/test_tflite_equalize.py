@@ -6,7 +6,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
-from edgekit.quantization.tflite_equalize import equalize_channels
+from edgekit.quantization.tflite.equalize import equalize_channels
 from edgekit.runtimes.tflite_graph import GraphWriter
 from edgekit.runtimes.tflite_writer import to_bytes
 

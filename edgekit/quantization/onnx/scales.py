@@ -5,7 +5,7 @@ from collections.abc import Collection
 import onnx
 from onnxruntime.quantization import QuantType
 
-from edgekit.quantization.onnx_rewrite import integer
+from edgekit.quantization.onnx.rewrite import integer
 
 _LONG_COLUMN = 256
 """Weights from which a channel of a Gemm is worth a scale of its own.

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import onnx
 
 from edgekit.core.tensors import Array, FloatArray, IntArray
-from edgekit.quantization.onnx_graph import all_nodes, bodies
+from edgekit.quantization.onnx.graph import all_nodes, bodies
 
 Shape = tuple[int | None, ...]
 """The length of every axis; None where the file does not say."""

@@ -12,7 +12,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edgekit.core.tensors import FloatArray
-from edgekit.exporting.tflite_recurrent import MARK, Cell, CellKind
+from edgekit.exporting.tflite.recurrent import MARK, Cell, CellKind
 from edgekit.runtimes.tflite_graph import GraphWriter
 
 _OP = schema.BuiltinOperator

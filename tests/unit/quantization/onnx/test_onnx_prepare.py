@@ -14,8 +14,8 @@ from support.quantizing import call_here, quantized, sqnr_db
 
 from edgekit.core.artifact import Format
 from edgekit.core.tensors import Array, FloatArray
-from edgekit.quantization import onnx_transposed
-from edgekit.quantization.onnx_prepare import prepared
+from edgekit.quantization.onnx import transposed as transposed_convolution
+from edgekit.quantization.onnx.prepare import prepared
 from edgekit.quantization.settings import QuantizeSettings
 
 
@@ -107,7 +107,7 @@ def test_any_transposed_convolution_is_a_convolution(
 ) -> None:
     model, x = case
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(onnx_transposed, "_MOST_WORK", np.inf)
+        patch.setattr(transposed_convolution, "_MOST_WORK", np.inf)
 
         after = prepared(model, ())
 

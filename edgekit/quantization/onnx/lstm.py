@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 
 from edgekit.core.tensors import FloatArray
-from edgekit.quantization.onnx_graph import bodies
+from edgekit.quantization.onnx.graph import bodies
 from edgekit.quantization.plan import Plan
 
 _DOMAIN = "com.microsoft"

@@ -8,7 +8,7 @@ import onnx
 
 from edgekit.core.tensors import FloatArray
 from edgekit.quantization.equalize import Channels, Flow, Multiplication
-from edgekit.quantization.onnx_rewrite import Known, integer, known_of
+from edgekit.quantization.onnx.rewrite import Known, integer, known_of
 
 _PASSING = frozenset(
     {"AveragePool", "GlobalAveragePool", "Identity", "LeakyRelu", "MaxPool", "Relu"}

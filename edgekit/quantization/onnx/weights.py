@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 
 from edgekit.core.tensors import FloatArray
-from edgekit.quantization.onnx_graph import all_nodes, bodies
+from edgekit.quantization.onnx.graph import all_nodes, bodies
 from edgekit.quantization.plan import HURTS, Plan
 
 WEIGHTS: Mapping[str, tuple[int, ...]] = {

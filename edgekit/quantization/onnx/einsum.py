@@ -8,7 +8,7 @@ import onnx
 from onnx.helper import make_node
 
 from edgekit.core.tensors import Array
-from edgekit.quantization.onnx_rewrite import Known, Replacement
+from edgekit.quantization.onnx.rewrite import Known, Replacement
 
 
 def as_product(node: onnx.NodeProto, known: Known) -> Replacement | None:

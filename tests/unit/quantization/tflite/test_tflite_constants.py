@@ -4,7 +4,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
-from edgekit.quantization.tflite_constants import readers_of_constants, store_constants
+from edgekit.quantization.tflite.constants import readers_of_constants, store_constants
 from edgekit.runtimes.tflite_graph import GraphWriter
 from edgekit.runtimes.tflite_writer import to_bytes
 

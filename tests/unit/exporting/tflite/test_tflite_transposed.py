@@ -4,7 +4,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from edgekit.exporting.tflite_transposed import cropped
+from edgekit.exporting.tflite.transposed import cropped
 
 SMALL = st.tuples(st.integers(1, 5), st.integers(1, 5))
 

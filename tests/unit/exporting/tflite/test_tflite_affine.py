@@ -5,7 +5,7 @@ from ai_edge_litert.interpreter import Interpreter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgekit.exporting.tflite_affine import merge_affine
+from edgekit.exporting.tflite.affine import merge_affine
 from edgekit.runtimes.tflite_graph import GraphWriter
 from edgekit.runtimes.tflite_writer import to_bytes
 

@@ -27,12 +27,12 @@ from edgekit.quantization.plan import BODY, HURTS, SLOWER, Operator, Plan
 from edgekit.quantization.report import QuantizationReport, QuantizeRequest
 from edgekit.quantization.sensitivity import SAMPLES, signal_to_noise_db
 from edgekit.quantization.smoothing import largest_of_channels
-from edgekit.quantization.tflite_biases import flatten_biases
-from edgekit.quantization.tflite_constants import readers_of_constants, store_constants
-from edgekit.quantization.tflite_dynamic import RUNTIME, can_be_dynamic, smoothable, smoothed
-from edgekit.quantization.tflite_equalize import equalize_channels
-from edgekit.quantization.tflite_outputs import part_outputs
-from edgekit.quantization.tflite_plan import (
+from edgekit.quantization.tflite.biases import flatten_biases
+from edgekit.quantization.tflite.constants import readers_of_constants, store_constants
+from edgekit.quantization.tflite.dynamic import RUNTIME, can_be_dynamic, smoothable, smoothed
+from edgekit.quantization.tflite.equalize import equalize_channels
+from edgekit.quantization.tflite.outputs import part_outputs
+from edgekit.quantization.tflite.plan import (
     EMBEDDING,
     STORABLE,
     candidates,

@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 from support.onnx_models import graph_model, tensor
 
 from edgekit.core.tensors import FloatArray
-from edgekit.quantization.onnx_equalize import equalize_channels
+from edgekit.quantization.onnx.equalize import equalize_channels
 
 WIDTHS = np.array([0.01, 0.1, 1, 10], np.float32)
 PIXELS = np.random.default_rng(0).standard_normal((2, 3, 6, 6)).astype(np.float32)

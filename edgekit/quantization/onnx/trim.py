@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import onnx
 
-from edgekit.quantization.onnx_graph import all_graphs, all_nodes, bodies
+from edgekit.quantization.onnx.graph import all_graphs, all_nodes, bodies
 from edgekit.runtimes.onnx_order import put_in_order
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"

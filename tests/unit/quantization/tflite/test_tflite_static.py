@@ -14,7 +14,7 @@ from edgekit.core.target import Runtime
 from edgekit.errors import UnsupportedError
 from edgekit.loading.artifact import open_artifact
 from edgekit.quantization.settings import RANGES, QuantizeSettings, Scales
-from edgekit.quantization.tflite_biases import flatten_biases
+from edgekit.quantization.tflite.biases import flatten_biases
 
 FULLY_CONNECTED = schema.BuiltinOperator.FULLY_CONNECTED
 X = np.random.default_rng(0).standard_normal((40, 32)).astype(np.float32)

@@ -8,7 +8,7 @@ import onnx
 from onnx.helper import make_node
 
 from edgekit.core.tensors import Array, FloatArray
-from edgekit.quantization.onnx_rewrite import Known, Replacement, integer, number
+from edgekit.quantization.onnx.rewrite import Known, Replacement, integer, number
 
 
 def into_weights(node: onnx.NodeProto, known: Known) -> Replacement | None:

@@ -4,27 +4,27 @@ from collections.abc import Mapping, Sequence
 
 import onnx
 
-from edgekit.quantization import onnx_einsum, onnx_norms, onnx_spelling, onnx_transposed
-from edgekit.quantization.onnx_equalize import equalize_channels
-from edgekit.quantization.onnx_plan import make_plan, names_asked_for
-from edgekit.quantization.onnx_rewrite import Rewrite, replaceable, rewritten
+from edgekit.quantization.onnx import einsum, norms, spelling, transposed
+from edgekit.quantization.onnx.equalize import equalize_channels
+from edgekit.quantization.onnx.plan import make_plan, names_asked_for
+from edgekit.quantization.onnx.rewrite import Rewrite, replaceable, rewritten
 
-_FOLDS: Mapping[str, Rewrite] = {"BatchNormalization": onnx_norms.into_weights}
+_FOLDS: Mapping[str, Rewrite] = {"BatchNormalization": norms.into_weights}
 
 _ALWAYS: Mapping[str, Rewrite] = {
-    "Clip": onnx_spelling.activation_first,
-    "ConvTranspose": onnx_transposed.as_convolution,
-    "Einsum": onnx_einsum.as_product,
-    "Gemm": onnx_spelling.plain_product,
-    "Relu": onnx_spelling.activation_first,
+    "Clip": spelling.activation_first,
+    "ConvTranspose": transposed.as_convolution,
+    "Einsum": einsum.as_product,
+    "Gemm": spelling.plain_product,
+    "Relu": spelling.activation_first,
 }
 
 _BETWEEN: Mapping[str, Rewrite] = {
-    "BatchNormalization": onnx_norms.as_convolution,
-    "Div": onnx_spelling.quotient_as_product,
-    "ReduceMean": onnx_spelling.mean_as_pooling,
-    "Sub": onnx_spelling.difference_as_addition,
-    "Sum": onnx_spelling.sum_as_additions,
+    "BatchNormalization": norms.as_convolution,
+    "Div": spelling.quotient_as_product,
+    "ReduceMean": spelling.mean_as_pooling,
+    "Sub": spelling.difference_as_addition,
+    "Sum": spelling.sum_as_additions,
 }
 """Between two int8 operators these gain something; elsewhere they might hide a pattern that
 onnxruntime recognises."""

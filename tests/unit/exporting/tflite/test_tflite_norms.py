@@ -7,7 +7,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from torch.nn import functional
 
-from edgekit.exporting.tflite_norms import merge_norms
+from edgekit.exporting.tflite.norms import merge_norms
 from edgekit.runtimes.tflite_graph import GraphWriter
 from edgekit.runtimes.tflite_writer import to_bytes
 

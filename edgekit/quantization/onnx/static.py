@@ -17,25 +17,25 @@ from edgekit.errors import UnsupportedError
 from edgekit.quantization.calibration import calibrate, united
 from edgekit.quantization.forms import Forms, find_forms
 from edgekit.quantization.observed import Interval
-from edgekit.quantization.onnx_calibrate import onnx_outputs, onnx_stream
-from edgekit.quantization.onnx_dynamic import (
+from edgekit.quantization.onnx.calibrate import onnx_outputs, onnx_stream
+from edgekit.quantization.onnx.dynamic import (
     RUNTIME,
     can_be_dynamic,
     make_dynamic,
     smoothable,
 )
-from edgekit.quantization.onnx_graph import float_tensors, fold
-from edgekit.quantization.onnx_lstm import make_lstms_dynamic
-from edgekit.quantization.onnx_plan import (
+from edgekit.quantization.onnx.graph import float_tensors, fold
+from edgekit.quantization.onnx.lstm import make_lstms_dynamic
+from edgekit.quantization.onnx.plan import (
     candidates,
     make_plan,
     sharing_a_range,
     unmatched,
 )
-from edgekit.quantization.onnx_prepare import prepared
-from edgekit.quantization.onnx_scales import overrides
-from edgekit.quantization.onnx_trim import trim
-from edgekit.quantization.onnx_weights import part_weights, store_in_int8
+from edgekit.quantization.onnx.prepare import prepared
+from edgekit.quantization.onnx.scales import overrides
+from edgekit.quantization.onnx.trim import trim
+from edgekit.quantization.onnx.weights import part_weights, store_in_int8
 from edgekit.quantization.plan import Plan
 from edgekit.quantization.report import QuantizationReport, QuantizeRequest
 from edgekit.quantization.sensitivity import signal_to_noise_db

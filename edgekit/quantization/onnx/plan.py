@@ -5,8 +5,8 @@ from collections.abc import Collection, Sequence
 
 import onnx
 
-from edgekit.quantization.onnx_graph import all_nodes, bodies, float_tensors
-from edgekit.quantization.onnx_weights import WEIGHTS, reads_large_constant
+from edgekit.quantization.onnx.graph import all_nodes, bodies, float_tensors
+from edgekit.quantization.onnx.weights import WEIGHTS, reads_large_constant
 from edgekit.quantization.plan import (
     ASKED,
     BODY,

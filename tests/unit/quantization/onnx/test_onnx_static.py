@@ -14,8 +14,8 @@ from support.quantizing import Quantized, call_here, quantized, sqnr_db
 from edgekit.core.artifact import Format
 from edgekit.errors import InputRefusedError, UnsupportedError
 from edgekit.loading.artifact import open_artifact
-from edgekit.quantization.onnx_lstm import make_lstms_dynamic
-from edgekit.quantization.onnx_plan import make_plan
+from edgekit.quantization.onnx.lstm import make_lstms_dynamic
+from edgekit.quantization.onnx.plan import make_plan
 from edgekit.quantization.quantize import quantize
 from edgekit.quantization.settings import Activation, QuantizeSettings, Scales
 

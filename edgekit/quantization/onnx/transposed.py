@@ -15,7 +15,7 @@ import onnx
 from onnx.helper import make_node
 
 from edgekit.core.tensors import Array, FloatArray
-from edgekit.quantization.onnx_rewrite import Known, Replacement, integer, integers
+from edgekit.quantization.onnx.rewrite import Known, Replacement, integer, integers
 
 _MOST_WORK = 2.0
 """Times the multiplications of the original: int8 is faster by more than that, padding included."""
