@@ -14,7 +14,7 @@ from edgekit.errors import UnsupportedError
 from edgekit.loading.external_data import check_external_data, read_external
 from edgekit.loading.onnx_normalize import LOWEST_OPSET, Normalized, NormalizeRequest
 from edgekit.runtimes.inspect import InspectRequest
-from edgekit.runtimes.inspect_onnx import external_tensor, read_model, stored_tensors
+from edgekit.runtimes.onnx.inspect import external_tensor, read_model, stored_tensors
 
 _IR_OF_LOWEST_OPSET = 8
 _LARGEST_BYTES = 2**31 - 1

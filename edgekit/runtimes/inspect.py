@@ -83,8 +83,8 @@ class InspectRequest:
 
 
 _TASKS = {
-    Format.ONNX: Task("edgekit.runtimes.inspect_onnx:inspect", InspectRequest, Inspection),
-    Format.TFLITE: Task("edgekit.runtimes.inspect_tflite:inspect", InspectRequest, Inspection),
+    Format.ONNX: Task("edgekit.runtimes.onnx.inspect:inspect", InspectRequest, Inspection),
+    Format.TFLITE: Task("edgekit.runtimes.tflite.inspect:inspect", InspectRequest, Inspection),
 }
 
 

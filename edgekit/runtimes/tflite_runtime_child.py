@@ -6,8 +6,8 @@ from importlib import metadata
 from edgekit.core.progress import Progress
 from edgekit.runtimes.execute import Executed
 from edgekit.runtimes.execute_child import stream
+from edgekit.runtimes.tflite.session import TfliteSession, refusing_by
 from edgekit.runtimes.tflite_runtime import NAME, RunRequest
-from edgekit.runtimes.tflite_session import TfliteSession, refusing_by
 
 
 def run(request: RunRequest, progress: Progress) -> Executed:

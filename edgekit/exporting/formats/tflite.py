@@ -21,8 +21,8 @@ from edgekit.exporting.tflite.norms import merge_norms
 from edgekit.exporting.tflite.recurrent import Cell, marked
 from edgekit.exporting.tflite.transposed import cropped
 from edgekit.runtimes.feed import batch_of
-from edgekit.runtimes.tflite_names import shorten_names
-from edgekit.runtimes.tflite_writer import to_bytes
+from edgekit.runtimes.tflite.names import shorten_names
+from edgekit.runtimes.tflite.writer import to_bytes
 
 _WRAPPER = f"{Positional.__module__}.{Positional.__qualname__}/".encode()
 _NARROWED = {DType.INT64: "int32", DType.FLOAT64: "float32"}

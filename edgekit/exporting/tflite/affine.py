@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
-from edgekit.runtimes.tflite_graph import GraphWriter
-from edgekit.runtimes.tflite_schema import operator_name, operator_type
+from edgekit.runtimes.tflite.graph import GraphWriter
+from edgekit.runtimes.tflite.schema import operator_name, operator_type
 
 _IMAGE_RANK = 4
 _Values = npt.NDArray[np.float64]

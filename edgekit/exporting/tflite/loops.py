@@ -13,7 +13,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from edgekit.core.tensors import FloatArray
 from edgekit.exporting.tflite.recurrent import MARK, Cell, CellKind
-from edgekit.runtimes.tflite_graph import GraphWriter
+from edgekit.runtimes.tflite.graph import GraphWriter
 
 _OP = schema.BuiltinOperator
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from edgekit.runtimes.tflite_graph import GraphWriter
-from edgekit.runtimes.tflite_schema import operator_name, operator_type
+from edgekit.runtimes.tflite.graph import GraphWriter
+from edgekit.runtimes.tflite.schema import operator_name, operator_type
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from onnx import AttributeProto, GraphProto, NodeProto, TensorProto
 
 from edgekit.errors import InputRefusedError
 from edgekit.profiling.stored import Contents, StoredTensor
-from edgekit.runtimes.macs_onnx import count_macs
+from edgekit.runtimes.onnx.macs import count_macs
 
 _PASSED_THROUGH = frozenset(
     {"Cast", "DequantizeLinear", "Identity", "QuantizeLinear", "Reshape", "Transpose"}

@@ -11,9 +11,9 @@ from ai_edge_litert.interpreter import Interpreter
 
 from edgekit.errors import UnsupportedError
 from edgekit.profiling.stored import Contents, StoredTensor
-from edgekit.runtimes.engines.litert import refusing
-from edgekit.runtimes.macs_tflite import count_macs
-from edgekit.runtimes.tflite_schema import operator_type, text
+from edgekit.runtimes.tflite.macs import count_macs
+from edgekit.runtimes.tflite.schema import operator_type, text
+from edgekit.runtimes.tflite.session import refusing
 
 _PASSED_THROUGH = frozenset({"CAST", "DEQUANTIZE", "QUANTIZE", "RESHAPE", "TRANSPOSE"})
 """Operators that only hand a weight on to the one it belongs to."""

@@ -42,7 +42,7 @@ from edgekit.quantization.sensitivity import signal_to_noise_db
 from edgekit.quantization.settings import Activation, QuantizeSettings
 from edgekit.quantization.smoothing import largest_of_channels
 from edgekit.runtimes.macs import int8_percent
-from edgekit.runtimes.macs_onnx import count_macs
+from edgekit.runtimes.onnx.macs import count_macs
 
 
 def run(request: QuantizeRequest, progress: Progress) -> QuantizationReport:

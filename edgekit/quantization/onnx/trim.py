@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import onnx
 
 from edgekit.quantization.onnx.graph import all_graphs, all_nodes, bodies
-from edgekit.runtimes.onnx_order import put_in_order
+from edgekit.runtimes.onnx.order import put_in_order
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 

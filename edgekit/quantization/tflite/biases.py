@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from edgekit.runtimes.tflite_schema import operator_type
+from edgekit.runtimes.tflite.schema import operator_type
 
 _PLACES: Mapping[str, int] = {
     "CONV_2D": 2,

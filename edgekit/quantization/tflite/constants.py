@@ -7,8 +7,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 from edgekit.core.tensors import FloatArray
 from edgekit.quantization.tflite.plan import operators_of, tensor_name
-from edgekit.runtimes.tflite_graph import GraphWriter
-from edgekit.runtimes.tflite_schema import operator_name, operator_type
+from edgekit.runtimes.tflite.graph import GraphWriter
+from edgekit.runtimes.tflite.schema import operator_name, operator_type
 
 _SMALLEST = 256
 """Fewer values save less than the operator costs that turns them into floats."""

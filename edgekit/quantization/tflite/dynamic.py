@@ -11,8 +11,8 @@ from edgekit.core.tensors import FloatArray
 from edgekit.quantization.plan import Plan
 from edgekit.quantization.smoothing import shared_factors
 from edgekit.quantization.tflite.plan import EMBEDDING, feeding_loops, is_stored, tensor_name
-from edgekit.runtimes.tflite_graph import GraphWriter
-from edgekit.runtimes.tflite_schema import operator_name, operator_type
+from edgekit.runtimes.tflite.graph import GraphWriter
+from edgekit.runtimes.tflite.schema import operator_name, operator_type
 
 RUNTIME = (
     "LiteRT runs that right, and tflite-runtime 2.14 wrong without a word; 'scales: static' is "

@@ -5,8 +5,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 from edgekit.core.tensors import FloatArray
 from edgekit.quantization.equalize import Channels, Flow, Multiplication
-from edgekit.runtimes.tflite_graph import GraphWriter
-from edgekit.runtimes.tflite_schema import operator_name, operator_type
+from edgekit.runtimes.tflite.graph import GraphWriter
+from edgekit.runtimes.tflite.schema import operator_name, operator_type
 
 _WRITERS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3}
 """What can write a channel larger, and which axis of its weights counts the channels."""

@@ -2,7 +2,7 @@
 
 from ai_edge_litert import schema_py_generated as schema
 
-from edgekit.runtimes.tflite_graph import GraphWriter
+from edgekit.runtimes.tflite.graph import GraphWriter
 
 
 def part_outputs(model: schema.ModelT) -> None:

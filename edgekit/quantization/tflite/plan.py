@@ -16,7 +16,7 @@ from edgekit.quantization.plan import (
     unmatched_notes,
     with_carriers,
 )
-from edgekit.runtimes.tflite_schema import operator_name, operator_type
+from edgekit.runtimes.tflite.schema import operator_name, operator_type
 
 WEIGHTED = frozenset(
     {"BATCH_MATMUL", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"}

@@ -45,11 +45,11 @@ from edgekit.quantization.tflite.plan import (
     tensor_name,
     unmatched,
 )
-from edgekit.runtimes.engines.litert import refusing
 from edgekit.runtimes.macs import int8_percent
-from edgekit.runtimes.macs_tflite import count_macs
-from edgekit.runtimes.tflite_names import shorten_names
-from edgekit.runtimes.tflite_writer import to_bytes
+from edgekit.runtimes.tflite.macs import count_macs
+from edgekit.runtimes.tflite.names import shorten_names
+from edgekit.runtimes.tflite.session import refusing
+from edgekit.runtimes.tflite.writer import to_bytes
 
 _Statistics = dict[str, dict[str, npt.NDArray[np.float64]]]
 

@@ -1,6 +1,5 @@
 """Run TFLite models in LiteRT on the CPU, XNNPACK included."""
 
-import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -9,13 +8,8 @@ import ai_edge_litert
 from ai_edge_litert.interpreter import Interpreter
 
 from edgekit.core.artifact import Format
-from edgekit.runtimes.tflite_schema import mapped, read_signature
-from edgekit.runtimes.tflite_session import TfliteSession, refusing_by
-
-
-def refusing(what: str) -> contextlib.AbstractContextManager[None]:
-    """Turn what LiteRT raises in the body into an error about `what`; see `refusing_by`."""
-    return refusing_by("LiteRT", what)
+from edgekit.runtimes.tflite.schema import mapped, read_signature
+from edgekit.runtimes.tflite.session import TfliteSession, refusing
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ from support.onnx_models import graph_model, tensor, weights
 from support.tflite_graphs import classifier, loop
 from support.tflite_models import Builder
 
-from edgekit.runtimes import macs_onnx, macs_tflite
 from edgekit.runtimes.macs import OperatorMacs, int8_percent
-from edgekit.runtimes.onnx_loops import runs_of_body
-from edgekit.runtimes.tflite_loops import runs_of_graphs
+from edgekit.runtimes.onnx import macs as macs_onnx
+from edgekit.runtimes.onnx.loops import runs_of_body
+from edgekit.runtimes.tflite import macs as macs_tflite
+from edgekit.runtimes.tflite.loops import runs_of_graphs
 
 
 def one(

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.exporting.tflite.affine import merge_affine
-from edgekit.runtimes.tflite_graph import GraphWriter
-from edgekit.runtimes.tflite_writer import to_bytes
+from edgekit.runtimes.tflite.graph import GraphWriter
+from edgekit.runtimes.tflite.writer import to_bytes
 
 OP = schema.BuiltinOperator
 SHAPE = (1, 4, 3, 5)

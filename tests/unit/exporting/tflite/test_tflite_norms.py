@@ -8,8 +8,8 @@ from ai_edge_litert.interpreter import Interpreter
 from torch.nn import functional
 
 from edgekit.exporting.tflite.norms import merge_norms
-from edgekit.runtimes.tflite_graph import GraphWriter
-from edgekit.runtimes.tflite_writer import to_bytes
+from edgekit.runtimes.tflite.graph import GraphWriter
+from edgekit.runtimes.tflite.writer import to_bytes
 
 OP = schema.BuiltinOperator
 SHAPE = (1, 5, 16)

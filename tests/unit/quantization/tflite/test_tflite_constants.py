@@ -5,8 +5,8 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from edgekit.quantization.tflite.constants import readers_of_constants, store_constants
-from edgekit.runtimes.tflite_graph import GraphWriter
-from edgekit.runtimes.tflite_writer import to_bytes
+from edgekit.runtimes.tflite.graph import GraphWriter
+from edgekit.runtimes.tflite.writer import to_bytes
 
 OP = schema.BuiltinOperator
 STEPS, WIDTH, TOKENS = 16, 32, 40

@@ -3,7 +3,7 @@ from onnx import helper
 from support import onnx_models
 from support.onnx_models import graph_model, tensor
 
-from edgekit.runtimes.onnx_order import put_in_order
+from edgekit.runtimes.onnx.order import put_in_order
 
 
 def test_nodes_follow_what_they_read() -> None:

@@ -2,8 +2,8 @@ from ai_edge_litert.tools import flatbuffer_utils
 from support import tflite_models
 from support.tflite_graphs import classifier
 
-from edgekit.runtimes.tflite_names import shorten_names
-from edgekit.runtimes.tflite_writer import to_bytes
+from edgekit.runtimes.tflite.names import shorten_names
+from edgekit.runtimes.tflite.writer import to_bytes
 
 
 def names(content: bytes) -> list[str]:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from ai_edge_litert import schema_py_generated as schema
 
 from edgekit.runtimes.macs import OperatorMacs
-from edgekit.runtimes.tflite_loops import runs_of_graphs
-from edgekit.runtimes.tflite_schema import operator_name, operator_type
+from edgekit.runtimes.tflite.loops import runs_of_graphs
+from edgekit.runtimes.tflite.schema import operator_name, operator_type
 
 Shape = tuple[int, ...]
 

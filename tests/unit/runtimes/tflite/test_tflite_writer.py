@@ -4,7 +4,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from support import tflite_graphs, tflite_models
 
-from edgekit.runtimes.tflite_writer import to_bytes
+from edgekit.runtimes.tflite.writer import to_bytes
 
 FILES = {
     "classifier": tflite_graphs.classifier(),

@@ -10,9 +10,9 @@ from ai_edge_litert.interpreter import Interpreter
 from edgekit.core.artifact import Format, Precision
 from edgekit.core.progress import Progress
 from edgekit.errors import InputRefusedError, UnsupportedError
-from edgekit.runtimes.engines.litert import refusing
 from edgekit.runtimes.inspect import Inspection, InspectRequest, OperatorCount
-from edgekit.runtimes.tflite_schema import DTYPES, OPERATOR_NAMES, mapped, read_signature, text
+from edgekit.runtimes.tflite.schema import DTYPES, OPERATOR_NAMES, mapped, read_signature, text
+from edgekit.runtimes.tflite.session import refusing
 
 _PRECISIONS = {
     schema.TensorType.FLOAT32: Precision.FP32,

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
-from edgekit.runtimes.tflite_unused import drop_unused
+from edgekit.runtimes.tflite.unused import drop_unused
 
 _IDENTIFIER = b"TFL3"
 _BUFFER_ALIGNMENT = 16

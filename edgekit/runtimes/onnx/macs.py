@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import onnx
 
 from edgekit.runtimes.macs import OperatorMacs
-from edgekit.runtimes.onnx_loops import runs_of_body, scalars_of
-from edgekit.runtimes.onnx_order import put_in_order
+from edgekit.runtimes.onnx.loops import runs_of_body, scalars_of
+from edgekit.runtimes.onnx.order import put_in_order
 
 Shape = tuple[int, ...]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from edgekit.runtimes.tflite_schema import operator_type
+from edgekit.runtimes.tflite.schema import operator_type
 
 _REACHES_LIMIT = {"LESS": False, "LESS_EQUAL": True, "GREATER": False, "GREATER_EQUAL": True}
 """Whether a loop runs with its counter at the limit, by the operator that compares the two."""

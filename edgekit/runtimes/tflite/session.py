@@ -70,6 +70,11 @@ def refusing_by(runtime: str, what: str) -> Iterator[None]:
         raise InputRefusedError(f"{what}: {runtime} refuses it: {reason}") from error
 
 
+def refusing(what: str) -> contextlib.AbstractContextManager[None]:
+    """Turn what LiteRT raises in the body into an error about `what`; see `refusing_by`."""
+    return refusing_by("LiteRT", what)
+
+
 class TfliteSession:
     """A model in an interpreter; `runtime` is the interpreter's name and version."""
 

@@ -1,0 +1,1 @@
+"""The ONNX file itself, read in a child: what it holds, in what order, how often, how much."""
