@@ -12,17 +12,17 @@ from edgekit.core.model import Model, run_module
 from edgekit.core.samples import Samples
 from edgekit.core.tensors import Array
 from edgekit.errors import InputRefusedError, MissingExtraError, UnsupportedError
-from edgekit.exporting.distribution_guard import distributions_taken_as_they_are
 from edgekit.exporting.dynamic_axes import halved, with_dynamic_axes, with_dynamic_outputs
-from edgekit.exporting.mask_guard import masks_taken_as_they_are
 from edgekit.exporting.parity import relative_errors
+from edgekit.exporting.patches.distributions import distributions_taken_as_they_are
+from edgekit.exporting.patches.functions import functions_spelled_out
+from edgekit.exporting.patches.masks import masks_taken_as_they_are
 from edgekit.exporting.positional import Positional
 from edgekit.exporting.recurrent import refusing_packed_sequences
 from edgekit.exporting.refusal import CONVERTER_ERRORS, first_line
 from edgekit.exporting.report import ExportReport
 from edgekit.exporting.rounding import allowed_errors, excuse
 from edgekit.exporting.settings import ExportSettings
-from edgekit.exporting.spelled_out import functions_spelled_out
 from edgekit.exporting.writer import WRITERS
 from edgekit.runtimes.feed import as_fed, batch_of, convert, match_names, run_in_batches
 from edgekit.runtimes.session import open_session

@@ -12,7 +12,7 @@ from torch.export import Dim
 
 from edgekit.core.tensors import Signature
 from edgekit.errors import UnsupportedError
-from edgekit.exporting.onnx_rnn import OnnxRnn
+from edgekit.exporting.onnx.recurrent import OnnxRnn
 from edgekit.exporting.positional import Positional
 from edgekit.exporting.recurrent import with_layers_replaced
 from edgekit.exporting.refusal import first_line, refusal

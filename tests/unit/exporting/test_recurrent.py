@@ -12,7 +12,7 @@ from edgekit.core.model import Model
 from edgekit.core.samples import save_samples
 from edgekit.errors import UnsupportedError
 from edgekit.exporting.export import export
-from edgekit.exporting.onnx_rnn import OnnxRnn
+from edgekit.exporting.onnx.recurrent import OnnxRnn
 from edgekit.exporting.recurrent import (
     Recurrent,
     State,

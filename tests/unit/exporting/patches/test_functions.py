@@ -12,8 +12,8 @@ from edgekit.core.model import Model
 from edgekit.core.samples import save_samples
 from edgekit.core.tensors import Array
 from edgekit.exporting.export import export
+from edgekit.exporting.patches.functions import functions_spelled_out
 from edgekit.exporting.settings import ExportSettings
-from edgekit.exporting.spelled_out import functions_spelled_out
 from edgekit.loading.trial import find_signature
 
 # PyTorch's exporter warns about itself.

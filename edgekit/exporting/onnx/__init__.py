@@ -1,0 +1,1 @@
+"""How layers are written as ONNX, where torch.onnx alone would spell them out."""

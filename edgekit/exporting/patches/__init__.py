@@ -1,0 +1,1 @@
+"""What is put in place of PyTorch's own while a model is exported, for converters to follow it."""
