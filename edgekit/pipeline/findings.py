@@ -14,9 +14,9 @@ from edgekit.core.tensors import Array
 from edgekit.emulation.setup import emulator
 from edgekit.errors import TargetUnavailableError
 from edgekit.pipeline import tasks
-from edgekit.pipeline.bench import Bench
-from edgekit.pipeline.lines import Line
+from edgekit.pipeline.rows import Line
 from edgekit.pipeline.stages import Stage, score_of
+from edgekit.pipeline.workbench import Workbench
 from edgekit.profiling.machine import describe_machine
 from edgekit.profiling.profile import profile, unreached
 from edgekit.profiling.settings import ProfileSettings
@@ -40,35 +40,37 @@ class Profiles:
     by_row: dict[str, Profile]
 
 
-def outputs(bench: Bench, line: Line, samples: Samples) -> dict[str, Array]:
+def outputs(workbench: Workbench, line: Line, samples: Samples) -> dict[str, Array]:
     """Return what a row's model gives on `samples`: arrays `[samples, ...]`, memory-mapped."""
     subject = line.subject
 
     def make(folder: Path) -> Executed:
         if isinstance(subject, SavedModel):
-            bench.call(tasks.EXECUTE, tasks.ExecuteRequest(subject, samples, folder / _OUTPUTS))
+            workbench.call(tasks.EXECUTE, tasks.ExecuteRequest(subject, samples, folder / _OUTPUTS))
         else:
-            execute(subject, samples, folder / _OUTPUTS, progress=bench.progress)
+            execute(subject, samples, folder / _OUTPUTS, progress=workbench.progress)
         return Executed(samples.count)
 
-    _, place = bench.result(Stage.VERIFY, line.row.value, Executed, make)
+    _, place = workbench.result(Stage.VERIFY, line.row.value, Executed, make)
     return open_arrays(place / _OUTPUTS)
 
 
-def score(bench: Bench, line: Line, samples: Samples, function: str, code_directory: Path) -> Score:
+def score(
+    workbench: Workbench, line: Line, samples: Samples, function: str, code_directory: Path
+) -> Score:
     """Return what the recipe's scoring function makes of a row's model."""
     subject = line.subject
 
     def make(_: Path) -> Score:
         task = tasks.SCORE_MODULE if isinstance(subject, SavedModel) else tasks.SCORE_FILE
-        return bench.call(task, tasks.ScoreRequest(subject, samples, function, code_directory))
+        return workbench.call(task, tasks.ScoreRequest(subject, samples, function, code_directory))
 
-    found, _ = bench.result(Stage.VERIFY, score_of(line.row), Score, make)
+    found, _ = workbench.result(Stage.VERIFY, score_of(line.row), Score, make)
     return found
 
 
 def profiles(
-    bench: Bench,
+    workbench: Workbench,
     lines: Sequence[Line],
     samples: Samples,
     settings: ProfileSettings,
@@ -79,10 +81,10 @@ def profiles(
     """
     (name,) = settings.targets
     target = load_target(name)
-    step = bench.plan[Stage.PROFILE, name]
+    step = workbench.plan[Stage.PROFILE, name]
     why = _not_set_up(target) if step.has_work else None
     if why is not None:
-        bench.progress.update(step.label, 1, 1, "not set up")
+        workbench.progress.update(step.label, 1, 1, "not set up")
         rows = {line.row.value: line.subject for line in lines}
         files = {name: one for name, one in rows.items() if isinstance(one, Artifact)}
         return Profiles(dict(zip(files, unreached([*files.values()], target, why), strict=True)))
@@ -90,17 +92,17 @@ def profiles(
     def make(_: Path) -> Profiles:
         files = [(line, line.subject) for line in lines if isinstance(line.subject, Artifact)]
         of_files = profile(
-            [file for _, file in files], target, samples, settings, progress=bench.progress
+            [file for _, file in files], target, samples, settings, progress=workbench.progress
         )
         found = {line.row.value: one for (line, _), one in zip(files, of_files, strict=True)}
         # PyTorch runs here and nowhere else; on a board its rows have no figures at all.
         for line in lines if target.connect is ConnectKind.HOST else ():
             if isinstance(line.subject, SavedModel):
                 model = line.subject
-                found[line.row.value] = _module(bench, model, target, samples, settings)
+                found[line.row.value] = _module(workbench, model, target, samples, settings)
         return Profiles(found)
 
-    found, _ = bench.result(Stage.PROFILE, name, Profiles, make)
+    found, _ = workbench.result(Stage.PROFILE, name, Profiles, make)
     return found
 
 
@@ -116,11 +118,15 @@ def _not_set_up(target: Target) -> Unavailable | None:
 
 
 def _module(
-    bench: Bench, model: SavedModel, target: Target, samples: Samples, settings: ProfileSettings
+    workbench: Workbench,
+    model: SavedModel,
+    target: Target,
+    samples: Samples,
+    settings: ProfileSettings,
 ) -> Profile:
     threads = settings.threads_on(target)
     request = tasks.TimeRequest(model, samples, settings, threads)
-    timed = bench.call(tasks.TIME, request, threads=threads)
+    timed = workbench.call(tasks.TIME, request, threads=threads)
     return Profile(
         target=target.name,
         machine=describe_machine(),

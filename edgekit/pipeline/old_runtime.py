@@ -9,9 +9,9 @@ from edgekit.core.progress import Progress
 from edgekit.core.samples import Samples, open_arrays
 from edgekit.core.tensors import Array
 from edgekit.errors import UnsupportedError
-from edgekit.pipeline.bench import Bench
 from edgekit.pipeline.rows import Row
 from edgekit.pipeline.stages import Stage, there
+from edgekit.pipeline.workbench import Workbench
 from edgekit.runtimes.execute import execute
 from edgekit.runtimes.tflite_runtime import VERSION, execute_there, folder
 from edgekit.verification.settings import VerifySettings
@@ -34,7 +34,9 @@ class Executed:
     samples: int
 
 
-def outputs_there(bench: Bench, row: Row, artifact: Artifact, samples: Samples) -> dict[str, Array]:
+def outputs_there(
+    workbench: Workbench, row: Row, artifact: Artifact, samples: Samples
+) -> dict[str, Array]:
     """Return what a file gives on tflite-runtime: arrays `[samples, ...]`, memory-mapped.
 
     Raises:
@@ -43,10 +45,10 @@ def outputs_there(bench: Bench, row: Row, artifact: Artifact, samples: Samples) 
     """
 
     def make(place: Path) -> Executed:
-        execute_there(artifact, samples, place / _OUTPUTS, progress=bench.progress)
+        execute_there(artifact, samples, place / _OUTPUTS, progress=workbench.progress)
         return Executed(samples.count)
 
-    _, place = bench.result(Stage.VERIFY, there(row), Executed, make)
+    _, place = workbench.result(Stage.VERIFY, there(row), Executed, make)
     return open_arrays(place / _OUTPUTS)
 
 

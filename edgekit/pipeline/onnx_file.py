@@ -19,8 +19,8 @@ from edgekit.loading.artifact import open_artifact
 from edgekit.loading.onnx_normalize import normalize_onnx
 from edgekit.loading.source import SOURCE_FILE, OnnxSource
 from edgekit.pipeline import tasks
-from edgekit.pipeline.bench import USER_CODE
 from edgekit.pipeline.preflight import refuse_quantized, require_extras
+from edgekit.pipeline.workbench import USER_CODE
 from edgekit.pruning.settings import PruneSettings
 from edgekit.runtimes.execute import execute
 from edgekit.runtimes.limits import RUN

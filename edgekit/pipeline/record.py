@@ -10,8 +10,7 @@ from edgekit.core.results import ArtifactResult, Fidelity, RunRecord, Unavailabl
 from edgekit.core.tensors import Array
 from edgekit.core.workspace import replacing, write_atomic
 from edgekit.pipeline.findings import Profiles
-from edgekit.pipeline.lines import Line
-from edgekit.pipeline.rows import Row
+from edgekit.pipeline.rows import Line, Row
 from edgekit.verification.scoring import Score, scored
 from edgekit.verification.settings import VerifySettings
 from edgekit.verification.verify import verify

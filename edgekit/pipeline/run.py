@@ -22,14 +22,13 @@ from edgekit.core.workspace import Workspace
 from edgekit.errors import EdgekitError, InputRefusedError, TargetUnavailableError, UnsupportedError
 from edgekit.loading.artifact import open_artifact
 from edgekit.pipeline import data_checks, findings, old_runtime, steps, tasks
-from edgekit.pipeline.bench import Bench
 from edgekit.pipeline.fingerprint import library_versions
-from edgekit.pipeline.lines import Line
 from edgekit.pipeline.preflight import refuse_what_cannot_run
 from edgekit.pipeline.record import Outputs, publish, results_of
-from edgekit.pipeline.rows import FLOAT_ROW, INT8_ROW, Row
+from edgekit.pipeline.rows import FLOAT_ROW, INT8_ROW, Line, Row
 from edgekit.pipeline.stages import Stage, by_target, is_as_it_came, plan, runtimes_of, there
 from edgekit.pipeline.steps import File, Splits
+from edgekit.pipeline.workbench import Workbench
 from edgekit.profiling.drawbacks import with_drawbacks
 from edgekit.profiling.machine import describe_machine
 from edgekit.verification.metric import metric_name
@@ -55,7 +54,7 @@ class Run:
     """One run while it goes on: its rows so far, and what failed on the way."""
 
     recipe: Recipe
-    bench: Bench
+    workbench: Workbench
     lines: list[Line] = field(default_factory=list)
     failures: list[StepFailure] = field(default_factory=list)
 
@@ -85,13 +84,13 @@ def run_recipe(recipe: Recipe, options: RunOptions, progress: Progress) -> RunRe
     refuse_what_cannot_run(recipe)
     started = dt.datetime.now(dt.UTC)
     planned = plan(recipe, options.workspace, options.from_stage)
-    run = Run(recipe, Bench(options.workspace, planned, progress))
-    splits = steps.load_splits(run.bench, recipe, download=options.download)
+    run = Run(recipe, Workbench(options.workspace, planned, progress))
+    splits = steps.load_splits(run.workbench, recipe, download=options.download)
     refuse_wrong_data(recipe, splits)
     if recipe.needs_module:
         export_all(run, shrink(run, splits), splits)
     elif isinstance(recipe.model, FileModel):
-        add_files(run, steps.take_in(run.bench, recipe.model.file), None, splits)
+        add_files(run, steps.take_in(run.workbench, recipe.model.file), None, splits)
     run.lines[0] = run.lines[0].noting(data_checks.scale_notes(splits))
     if SplitName.CALIBRATION in splits:
         same = data_checks.sameness_notes(splits[SplitName.CALIBRATION])
@@ -138,18 +137,18 @@ def shrink(run: Run, splits: Splits) -> Line:
     if isinstance(recipe.model, FileModel):
         came_from = Row.SOURCE
         run.lines.append(Line(came_from, open_artifact(recipe.model.file), None))
-    whole, source = steps.build(run.bench, recipe, splits)
+    whole, source = steps.build(run.workbench, recipe, splits)
     verify = recipe.verify or VerifySettings()
     data_checks.refuse_unfit_test_labels(splits, verify, whole.signature)
     run.lines.append(Line(Row.PYTORCH, whole, came_from))
     if recipe.prune is None:
         return run.lines[-1]
     samples = steps.needed(splits, SplitName.CALIBRATION, "pruning")
-    pruned = steps.prune(run.bench, source, whole, samples, recipe.prune)
+    pruned = steps.prune(run.workbench, source, whole, samples, recipe.prune)
     if recipe.finetune is not None:
         train = steps.needed(splits, SplitName.TRAIN, "fine-tuning")
         request = tasks.FinetuneRequest(source, pruned, whole, train, recipe.finetune, Path())
-        pruned = steps.finetune(run.bench, request)
+        pruned = steps.finetune(run.workbench, request)
     run.lines.append(Line(Row.PRUNED, pruned, Row.PYTORCH))
     return run.lines[-1]
 
@@ -165,9 +164,9 @@ def export_all(run: Run, line: Line, splits: Splits) -> None:
     for file_format in settings.formats:
         with run.going_on(f"export {file_format.value}"):
             if isinstance(given, FileModel) and is_as_it_came(run.recipe, file_format):
-                add_files(run, steps.take_in(run.bench, given.file), Row.SOURCE, splits)
+                add_files(run, steps.take_in(run.workbench, given.file), Row.SOURCE, splits)
             else:
-                file = steps.export(run.bench, model, samples, file_format, settings)
+                file = steps.export(run.workbench, model, samples, file_format, settings)
                 add_files(run, file, line.row, splits)
 
 
@@ -183,7 +182,7 @@ def add_files(run: Run, file: File, made_from: Row | None, splits: Splits) -> No
         return
     with run.going_on(f"quantize {file_format.value}"):
         runtimes = runtimes_of(run.recipe, file_format)
-        small = steps.quantize(run.bench, file.artifact, splits, run.recipe.quantize, runtimes)
+        small = steps.quantize(run.workbench, file.artifact, splits, run.recipe.quantize, runtimes)
         row = Line(INT8_ROW[file_format], small.artifact, FLOAT_ROW[file_format], small.notes)
         run.lines.append(row)
 
@@ -196,11 +195,11 @@ def compare(run: Run, splits: Splits) -> tuple[ArtifactResult, ...]:
     if test is not None:
         for line in run.lines:
             with run.going_on(f"verify {line.row.value}"):
-                outputs[line.row] = findings.outputs(run.bench, line, test)
+                outputs[line.row] = findings.outputs(run.workbench, line, test)
                 if verify.function:
                     folder = run.recipe.folder
                     scores[line.row] = findings.score(
-                        run.bench, line, test, verify.function, folder
+                        run.workbench, line, test, verify.function, folder
                     )
         if Runtime.TFLITE_RUNTIME in runtimes_of(run.recipe, Format.TFLITE):
             check_there(run, outputs, test)
@@ -208,7 +207,7 @@ def compare(run: Run, splits: Splits) -> tuple[ArtifactResult, ...]:
     profiles = []
     for settings in by_target(run.recipe.profile):
         with run.going_on(f"profile {settings.targets[0]}"):
-            profiles.append(findings.profiles(run.bench, run.lines, samples, settings))
+            profiles.append(findings.profiles(run.workbench, run.lines, samples, settings))
     labels = None if verify.function else fitting_labels(run, outputs, test, verify)
     return with_drawbacks(results_of(run.lines, outputs, labels, profiles, verify, scores))
 
@@ -222,7 +221,7 @@ def check_there(run: Run, outputs: Outputs, test: Samples) -> None:
             with run.going_on(f"verify {there(line.row)}"):
                 note = unchecked
                 if not unchecked:
-                    given = old_runtime.outputs_there(run.bench, line.row, line.subject, test)
+                    given = old_runtime.outputs_there(run.workbench, line.row, line.subject, test)
                     reference = outputs.get(FLOAT_ROW[Format.TFLITE], outputs[line.row])
                     note = old_runtime.compared(reference, outputs[line.row], given)
                 run.lines[place] = line.noting([note])

@@ -22,9 +22,9 @@ from edgekit.loading.npz import read_npz
 from edgekit.loading.onnx_normalize import normalize_onnx
 from edgekit.loading.source import SOURCE_FILE, OnnxSource, Source
 from edgekit.pipeline import tasks
-from edgekit.pipeline.bench import Bench
 from edgekit.pipeline.onnx_file import told_as
 from edgekit.pipeline.stages import Stage
+from edgekit.pipeline.workbench import Workbench
 from edgekit.pruning.settings import PruneSettings
 from edgekit.quantization.quantize import quantize as quantize_file
 from edgekit.quantization.random_calibration import random_samples
@@ -50,7 +50,7 @@ class File:
     notes: tuple[str, ...]
 
 
-def load_splits(bench: Bench, recipe: Recipe, *, download: bool) -> Splits:
+def load_splits(workbench: Workbench, recipe: Recipe, *, download: bool) -> Splits:
     """Return the recipe's samples by what they are for.
 
     Raises:
@@ -61,13 +61,13 @@ def load_splits(bench: Bench, recipe: Recipe, *, download: bool) -> Splits:
 
     def make(folder: Path) -> Made:
         if isinstance(recipe.data, FunctionData):
-            _call_data_function(bench, recipe, recipe.data, folder, download=download)
+            _call_data_function(workbench, recipe, recipe.data, folder, download=download)
         else:
             for name, file in _files(recipe.data).items():
                 read_npz(file, folder / name.value)
         return Made(())
 
-    _, place = bench.result(Stage.DATA, "", Made, make)
+    _, place = workbench.result(Stage.DATA, "", Made, make)
     folders = {name: place / name.value for name in SplitName}
     return {name: open_samples(folder) for name, folder in folders.items() if folder.is_dir()}
 
@@ -87,7 +87,7 @@ def needed(splits: Splits, name: SplitName, step: str) -> Samples:
     return splits[name]
 
 
-def build(bench: Bench, recipe: Recipe, splits: Splits) -> tuple[SavedModel, Source]:
+def build(workbench: Workbench, recipe: Recipe, splits: Splits) -> tuple[SavedModel, Source]:
     """Return the model as it comes, its weights loaded or learnt, and what it comes from."""
     if recipe.train:
         samples = needed(splits, SplitName.TRAIN, "training")
@@ -103,49 +103,59 @@ def build(bench: Bench, recipe: Recipe, splits: Splits) -> tuple[SavedModel, Sou
             _source(recipe, folder, samples), samples, recipe.train, folder
         )
         with told_as(given, copy):
-            return bench.call(tasks.BUILD, request, threads=_threads(recipe.train))
+            return workbench.call(tasks.BUILD, request, threads=_threads(recipe.train))
 
-    made, place = bench.result(Stage.MODEL, "", SavedModel, make)
+    made, place = workbench.result(Stage.MODEL, "", SavedModel, make)
     return _saved(made, place), _source(recipe, place, samples)
 
 
 def prune(
-    bench: Bench, source: Source, model: SavedModel, samples: Samples, settings: PruneSettings
+    workbench: Workbench,
+    source: Source,
+    model: SavedModel,
+    samples: Samples,
+    settings: PruneSettings,
 ) -> SavedModel:
     """Return the model with fewer channels."""
 
     def make(folder: Path) -> SavedModel:
-        return bench.call(tasks.PRUNE, tasks.PruneRequest(source, model, samples, settings, folder))
+        return workbench.call(
+            tasks.PRUNE, tasks.PruneRequest(source, model, samples, settings, folder)
+        )
 
-    return _saved(*bench.result(Stage.PRUNE, "", SavedModel, make))
+    return _saved(*workbench.result(Stage.PRUNE, "", SavedModel, make))
 
 
-def finetune(bench: Bench, request: tasks.FinetuneRequest) -> SavedModel:
+def finetune(workbench: Workbench, request: tasks.FinetuneRequest) -> SavedModel:
     """Return the pruned model, fitted again with the whole one as its teacher."""
 
     def make(folder: Path) -> SavedModel:
-        return bench.call(
+        return workbench.call(
             tasks.FINETUNE, replace(request, directory=folder), threads=request.fit.threads
         )
 
-    return _saved(*bench.result(Stage.FINETUNE, "", SavedModel, make))
+    return _saved(*workbench.result(Stage.FINETUNE, "", SavedModel, make))
 
 
 def export(
-    bench: Bench, model: SavedModel, samples: Samples, file_format: Format, settings: ExportSettings
+    workbench: Workbench,
+    model: SavedModel,
+    samples: Samples,
+    file_format: Format,
+    settings: ExportSettings,
 ) -> File:
     """Return the model as a file of one format, checked against PyTorch."""
     name = f"model.{file_format.value}"
 
     def make(folder: Path) -> Made:
         request = tasks.ExportRequest(model, samples, file_format, settings, folder / name)
-        return Made(bench.call(tasks.EXPORT, request).notes)
+        return Made(workbench.call(tasks.EXPORT, request).notes)
 
-    made, place = bench.result(Stage.EXPORT, file_format.value, Made, make)
+    made, place = workbench.result(Stage.EXPORT, file_format.value, Made, make)
     return File(open_artifact(place / name), made.notes)
 
 
-def take_in(bench: Bench, path: Path) -> File:
+def take_in(workbench: Workbench, path: Path) -> File:
     """Return a finished model file, put into the form that the later steps count on.
 
     One that is quantized already stays as it is, except that it takes its external data in.
@@ -160,12 +170,12 @@ def take_in(bench: Bench, path: Path) -> File:
         (folder / name).write_bytes(path.read_bytes())
         return Made(())
 
-    made, place = bench.result(Stage.EXPORT, artifact.format.value, Made, make)
+    made, place = workbench.result(Stage.EXPORT, artifact.format.value, Made, make)
     return File(open_artifact(place / name), made.notes)
 
 
 def quantize(
-    bench: Bench,
+    workbench: Workbench,
     file: Artifact,
     splits: Splits,
     settings: QuantizeSettings,
@@ -182,10 +192,10 @@ def quantize(
         else:
             samples = needed(splits, SplitName.CALIBRATION, "quantization")
         return quantize_file(
-            file, samples, settings, folder / name, runtimes=runtimes, progress=bench.progress
+            file, samples, settings, folder / name, runtimes=runtimes, progress=workbench.progress
         )
 
-    report, place = bench.result(Stage.QUANTIZE, file.format.value, QuantizationReport, make)
+    report, place = workbench.result(Stage.QUANTIZE, file.format.value, QuantizationReport, make)
     left = tuple(
         f"{one.count} {one.op_type} {'stays' if one.count == 1 else 'stay'} float: {one.reason}"
         for one in report.float_operators
@@ -194,15 +204,15 @@ def quantize(
 
 
 def _call_data_function(
-    bench: Bench, recipe: Recipe, data: FunctionData, folder: Path, *, download: bool
+    workbench: Workbench, recipe: Recipe, data: FunctionData, folder: Path, *, download: bool
 ) -> None:
     called = recipe.name if recipe.origin.shipped else str(recipe.origin.path)
     packages = {
-        name: fetch(name, download=download, progress=bench.progress, recipe=called)
+        name: fetch(name, download=download, progress=workbench.progress, recipe=called)
         for name in data.packages
     }
     source = data.source(recipe.folder, packages)
-    bench.call(tasks.LOAD_DATA, tasks.LoadDataRequest(source, folder))
+    workbench.call(tasks.LOAD_DATA, tasks.LoadDataRequest(source, folder))
 
 
 def _files(data: FileData) -> dict[SplitName, Path]:

@@ -14,10 +14,9 @@ from edgekit.errors import TargetUnavailableError
 from edgekit.fetching.packages import CACHE_VARIABLE
 from edgekit.loading.artifact import open_artifact
 from edgekit.pipeline import findings
-from edgekit.pipeline.bench import Bench
-from edgekit.pipeline.lines import Line
-from edgekit.pipeline.rows import Row
+from edgekit.pipeline.rows import Line, Row
 from edgekit.pipeline.stages import PlannedStep, Stage
+from edgekit.pipeline.workbench import Workbench
 from edgekit.profiling.settings import ProfileSettings
 
 SETTINGS = ProfileSettings(targets=("rpi4",))
@@ -30,14 +29,14 @@ def line(tmp_path: Path) -> Line:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+def workbench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workbench:
     def absent() -> None:
         raise TargetUnavailableError("the emulator is not set up", hint="run this")
 
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     monkeypatch.setattr(findings, "emulator", absent)
     step = PlannedStep(Stage.PROFILE, "rpi4", "key", cached=False, afresh=False)
-    return Bench(Workspace(tmp_path / "w"), {(Stage.PROFILE, "rpi4"): step}, SILENT)
+    return Workbench(Workspace(tmp_path / "w"), {(Stage.PROFILE, "rpi4"): step}, SILENT)
 
 
 @pytest.fixture
@@ -46,9 +45,9 @@ def samples(tmp_path: Path) -> Samples:
 
 
 def test_a_board_without_an_emulator_has_profiles_that_say_how_to_get_one(
-    bench: Bench, line: Line, samples: Samples
+    workbench: Workbench, line: Line, samples: Samples
 ) -> None:
-    found = findings.profiles(bench, [line], samples, SETTINGS)
+    found = findings.profiles(workbench, [line], samples, SETTINGS)
 
     taken = found.by_row["ONNX fp32"]
     why = Unavailable("the emulator is not set up; run this")
@@ -60,8 +59,8 @@ def test_a_board_without_an_emulator_has_profiles_that_say_how_to_get_one(
 
 
 def test_nothing_is_kept_of_a_board_without_an_emulator(
-    bench: Bench, line: Line, samples: Samples
+    workbench: Workbench, line: Line, samples: Samples
 ) -> None:
-    findings.profiles(bench, [line], samples, SETTINGS)
+    findings.profiles(workbench, [line], samples, SETTINGS)
 
-    assert not bench.workspace.has(Stage.PROFILE.value, "key")
+    assert not workbench.workspace.has(Stage.PROFILE.value, "key")

@@ -22,7 +22,7 @@ _RESULT_FILE = "result.json"
 
 
 @dataclass(frozen=True)
-class Bench:
+class Workbench:
     """The workspace of one run, its plan, and whom to tell how it goes."""
 
     workspace: Workspace
