@@ -12,9 +12,10 @@ import csv
 import json
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from accuracy_plot import Point, write_plot
@@ -24,6 +25,7 @@ from edgekit.config.target import load_target
 from edgekit.core.target import Board
 from edgekit.emulation.calibration import (
     Constants,
+    Counts,
     Floats,
     Pair,
     fit,
@@ -89,7 +91,7 @@ class Case:
         return [self.measured.one_thread[network.name] for network in self.networks]
 
     @property
-    def features(self) -> list:
+    def features(self) -> list[Counts]:
         """What the constants are fitted to."""
         pairs = zip(self.networks, self.counts, strict=True)
         return [counts.counts(network.name) for network, counts in pairs]
@@ -174,7 +176,8 @@ def scaled_by_one(case: Case, constants: Constants) -> Floats | None:
     if SCALING_NETWORK not in names:
         return None
     index = names.index(SCALING_NETWORK)
-    return predicted * case.times_ns[index] / predicted[index]
+    scale: float = case.times_ns[index] / predicted[index]
+    return predicted * scale
 
 
 def worst_ratio(case: Case, predicted: Floats) -> float:
@@ -276,7 +279,9 @@ def board_of_row(row: Row) -> Board:
     return board
 
 
-def collect(table: dict, networks_folder: Path | None, kept: dict | None) -> list[Case]:
+def collect(
+    table: Mapping[str, Any], networks_folder: Path | None, kept: Mapping[str, Any] | None
+) -> list[Case]:
     """Return every device with its measurements and counts."""
     networks = [Network(name, **entry) for name, entry in table["networks"].items()]
     guest = Guest(

@@ -12,7 +12,8 @@ import sys
 import tomllib
 
 import numpy as np
-from emulator_accuracy import HERE, Network, Row, read_measured
+from emulator_accuracy import HERE, Row, read_measured
+from ncnn_counts import Network
 
 from edgekit.profiling.profilers.roofline import (
     BAND_FACTOR,

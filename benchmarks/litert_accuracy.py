@@ -54,7 +54,7 @@ def read_published() -> list[Published]:
 
 def emulated_ms(path: Path, target: str) -> float:
     """Return what `edgekit profile` says of a model on a target with four threads."""
-    command = [sys.executable, "-m", "edgekit", "profile", path, "--target", target]
+    command = [sys.executable, "-m", "edgekit", "profile", str(path), "--target", target]
     command += ["--threads", str(THREADS), "--json", "--quiet"]
     ran = subprocess.run(command, check=True, capture_output=True, text=True)
     report = json.loads(ran.stdout)

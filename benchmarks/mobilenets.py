@@ -46,7 +46,8 @@ class Inverted(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return what the block makes of `[rows, channels, height, width]`."""
-        return images + self.body(images) if self.adds else self.body(images)
+        found: Tensor = self.body(images)
+        return images + found if self.adds else found
 
 
 class Classifier(nn.Module):
@@ -91,10 +92,10 @@ def main() -> int:
     images = np.random.default_rng(0).normal(size=(8, *IMAGE[1:])).astype(np.float32)
     np.savez(folder / "images.npz", image=images)
     for name, build in (("mobilenet_v1", mobilenet_v1), ("mobilenet_v2", mobilenet_v2)):
-        path = folder / f"{name}.tflite"
-        litert_torch.convert(build().eval(), (torch.randn(IMAGE),)).export(str(path))
+        path = f"{folder / name}.tflite"
+        litert_torch.convert(build().eval(), (torch.randn(IMAGE),)).export(path)
         quantize = [sys.executable, "-m", "edgekit", "quantize", path, "--force", "--quiet"]
-        quantize += ["--calib", folder / "images.npz", "--out", folder / f"{name}.int8.tflite"]
+        quantize += ["--calib", str(folder / "images.npz"), "--out", f"{folder / name}.int8.tflite"]
         subprocess.run(quantize, check=True)
     return 0
 
