@@ -32,6 +32,7 @@ from edgekit.core.workspace import Workspace
 from edgekit.errors import EdgekitError
 from edgekit.pipeline.rows import FLOAT_ROW, INT8_ROW
 from edgekit.pipeline.run import RunOptions, run_recipe
+from edgekit.pipeline.steps import STAYS_FLOAT
 from edgekit.reporting.words import NOTHING, loss_text, percent_text, rule_text, score_text
 
 COLUMNS = (
@@ -49,7 +50,7 @@ COLUMNS = (
     "host",
     "rpi4",
     "MACs in int8",
-    "stays float, and why",
+    "what stands out, and what stays float",
 )
 HEAD = """# Families of models
 
@@ -74,9 +75,6 @@ HOST, BOARD = "host", "rpi4"
 
 SLOWER_NOTE = re.compile(r"slower than (.+)")
 """How a run says that int8 takes longer than float, on which target, and why."""
-
-FLOAT_NOTE = re.compile(r"(\d+) (\S+) stays? float: (.+)")
-"""How a run says what stayed float."""
 
 LARGEST = 0.32
 """The share of the float file's bytes that an int8 file should keep to."""
@@ -176,11 +174,11 @@ def rows(record: RunRecord) -> Iterator[tuple[str, ...]]:
             int8_macs(pair.small),
             "; ".join(
                 [
-                    *stays_float(pair.small),
-                    *slower(pair.small),
-                    *larger(pair),
                     *failures(record, pair),
                     *misses(record, pair),
+                    *slower(pair.small),
+                    *larger(pair),
+                    *stays_float(pair.small),
                 ]
             ),
         )
@@ -241,12 +239,11 @@ def int8_macs(small: ArtifactResult | None) -> str:
 
 def stays_float(small: ArtifactResult | None) -> list[str]:
     """Return what stays float, by reason, such as `2 Add, 1 Relu: ...`."""
-    reasons: dict[str, list[str]] = {}
-    for note in small.notes if small else ():
-        found = FLOAT_NOTE.fullmatch(note)
-        if found:
-            reasons.setdefault(found[3], []).append(f"{found[1]} {found[2]}")
-    return [f"{', '.join(operators)}: {reason}" for reason, operators in reasons.items()]
+    return [
+        note.removeprefix(STAYS_FLOAT)
+        for note in (small.notes if small else ())
+        if note.startswith(STAYS_FLOAT)
+    ]
 
 
 def larger(pair: Pair) -> list[str]:

@@ -3,7 +3,9 @@
 import contextlib
 import functools
 import json
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -13,6 +15,9 @@ import click
 from edgekit.core.progress import Progress
 
 T = TypeVar("T")
+
+_LEAST_ROOM = 20
+"""Text folded into fewer columns reads worse than text that runs on."""
 
 
 @dataclass(frozen=True)
@@ -73,16 +78,24 @@ def example(*lines: str) -> str:
 
 
 def columns(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows of text as aligned columns; the last one runs on."""
+    """Return rows of text as aligned columns; on a terminal, the last one folds within itself."""
     if not rows:
         return ""
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]) - 1)]
-    return "\n".join(
-        "  ".join(
-            [*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[-1]]
-        ).rstrip()
-        for row in rows
-    )
+    lines = []
+    for *cells, last in rows:
+        head = "".join(f"{cell:{w}}  " for cell, w in zip(cells, widths, strict=False))
+        first, *others = _folded(last, len(head))
+        lines += [f"{head}{first}".rstrip(), *(" " * len(head) + line for line in others)]
+    return "\n".join(lines)
+
+
+def _folded(text: str, indent: int) -> list[str]:
+    """Return `text` in lines that fit a terminal beside `indent`; names and paths stay whole."""
+    room = shutil.get_terminal_size().columns - indent
+    if not sys.stdout.isatty() or len(text) <= room or room < _LEAST_ROOM:
+        return [text]
+    return textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False)
 
 
 def outline(plain: object, indent: str = "") -> str:

@@ -32,6 +32,9 @@ from edgekit.quantization.report import QuantizationReport
 from edgekit.quantization.settings import QuantizeSettings
 from edgekit.training.settings import FitSettings
 
+STAYS_FLOAT = "stays float: "
+"""What the notes on an int8 file begin with that name operators in float."""
+
 Splits = Mapping[SplitName, Samples]
 
 
@@ -196,11 +199,9 @@ def quantize(
         )
 
     report, place = workbench.result(Stage.QUANTIZE, file.format.value, QuantizationReport, make)
-    left = tuple(
-        f"{one.count} {one.op_type} {'stays' if one.count == 1 else 'stay'} float: {one.reason}"
-        for one in report.float_operators
-    )
-    return File(open_artifact(place / name), (*report.notes, *left))
+    left = tuple(f"{STAYS_FLOAT}{why}" for why in report.float_reasons())
+    share = (report.int8_share(),) if left else ()
+    return File(open_artifact(place / name), (*report.notes, *share, *left))
 
 
 def _call_data_function(

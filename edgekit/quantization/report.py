@@ -77,3 +77,19 @@ class QuantizationReport:
     int8_macs_percent: float
     float_operators: tuple[FloatOperators, ...]
     notes: tuple[str, ...]
+
+    def int8_share(self) -> str:
+        """Say how much of the arithmetic is int8, which is what the operators' number hides."""
+        return f"{self.int8_macs_percent:.1f} % of the multiplications are int8"
+
+    def float_reasons(self) -> tuple[str, ...]:
+        """Say what stays float: `3 Add, 1 Mul: why`, the reason of most operators first."""
+        by_reason: dict[str, list[FloatOperators]] = {}
+        for one in self.float_operators:
+            by_reason.setdefault(one.reason, []).append(one)
+        groups = [sorted(group, key=lambda one: -one.count) for group in by_reason.values()]
+        groups.sort(key=lambda group: -sum(one.count for one in group))
+        return tuple(
+            f"{', '.join(f'{one.count} {one.op_type}' for one in group)}: {group[0].reason}"
+            for group in groups
+        )

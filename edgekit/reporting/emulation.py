@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from edgekit.core.results import ArtifactResult, Emulation
 from edgekit.reporting.grids import Column, Grid
+from edgekit.reporting.notes import Note
 
 _HEADINGS = (
     *("name", "target", "instructions", "cycles", "L1 misses", "from memory"),
@@ -17,25 +18,25 @@ def emulation_grids(rows: Sequence[ArtifactResult]) -> tuple[Grid, ...]:
     if not cells:
         return ()
     columns = tuple(Column(heading, place > 1) for place, heading in enumerate(_HEADINGS))
-    return (Grid("executed in one inference, on one thread", columns, cells),)
+    return (Grid("executed in one inference, on one thread", columns, cells, naming=2),)
 
 
-def cause_notes(rows: Sequence[ArtifactResult]) -> list[str]:
+def cause_notes(rows: Sequence[ArtifactResult]) -> list[Note]:
     """Return why the emulated models take the time they take."""
     return [
-        f"{label} on {target}: {cause}"
+        Note(f"{label} on {target}", cause)
         for label, target, found in _emulations(rows)
         for cause in found.causes
     ]
 
 
-def band_notes(rows: Sequence[ArtifactResult]) -> list[str]:
+def band_notes(rows: Sequence[ArtifactResult]) -> list[Note]:
     """Return how sure the emulated times are, and how they came about."""
     lines = [
-        f"{target}: within {found.band_percent:g} % for nearly all models; {found.model}"
+        Note(target, f"within {found.band_percent:g} % for nearly all models; {found.model}")
         for _, target, found in _emulations(rows)
     ]
-    lines += [f"{target}: {note}" for _, target, found in _emulations(rows) for note in found.notes]
+    lines += [Note(target, note) for _, target, found in _emulations(rows) for note in found.notes]
     return list(dict.fromkeys(lines))
 
 

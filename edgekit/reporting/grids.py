@@ -24,6 +24,7 @@ from edgekit.reporting.words import (
     ratio_text,
     score_text,
     standing_of,
+    subject_text,
 )
 from edgekit.units import format_bytes, format_duration_ns
 
@@ -42,11 +43,12 @@ class Column:
 
 @dataclass(frozen=True)
 class Grid:
-    """A table of text."""
+    """A table of text, whose first `naming` columns tell its rows apart."""
 
     title: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
+    naming: int = 1
 
 
 def run_grid(rows: Sequence[ArtifactResult], verdict: Verdict | None) -> Grid:
@@ -72,11 +74,14 @@ def run_grid(rows: Sequence[ArtifactResult], verdict: Verdict | None) -> Grid:
 def files_grid(rows: Sequence[ArtifactResult], verdict: Verdict | None) -> Grid:
     """Return the table of a profile of files: one row a file and target."""
     return _filled(
-        ("name", "bytes", "target", "latency", "p95", "memory", "load", "int8 MACs", "verdict"),
+        ("name", "target", "bytes", "latency", "p95", "memory", "load", "int8 MACs", "verdict"),
         [
-            (row.label, format_bytes(row.size_bytes), *cells, standing_of(row, verdict).value)
+            (
+                *(row.label, target, format_bytes(row.size_bytes)),
+                *(*cells, standing_of(row, verdict).value),
+            )
             for row in rows
-            for cells in [_file_cells(profile) for profile in row.profiles] or [("",) * 6]
+            for target, *cells in [_file_cells(profile) for profile in row.profiles] or [("",) * 6]
         ],
     )
 
@@ -146,19 +151,10 @@ def operator_grid(label: str, profile: Profile) -> Grid | None:
 
 def rules_grid(rules: Sequence[RuleResult]) -> Grid:
     """Return a table of rules and what they came to."""
-    return _grid(
-        "",
-        ("outcome", "metric", "artifact", "target", "found", "limit", "why"),
+    return _filled(
+        ("outcome", "rule", "found", "limit", "why"),
         [
-            (
-                rule.outcome.value,
-                rule.metric,
-                rule.artifact,
-                rule.target,
-                rule.actual,
-                rule.limit,
-                rule.reason,
-            )
+            (rule.outcome.value, subject_text(rule), rule.actual, rule.limit, rule.reason)
             for rule in rules
         ],
     )
@@ -169,15 +165,19 @@ _NUMBERS = frozenset(
 )
 
 
-def _grid(title: str, headings: Sequence[str], rows: Sequence[tuple[str, ...]]) -> Grid:
+def _grid(
+    title: str, headings: Sequence[str], rows: Sequence[tuple[str, ...]], naming: int = 1
+) -> Grid:
     columns = tuple(Column(heading, heading.split(" on ")[0] in _NUMBERS) for heading in headings)
-    return Grid(title, columns, tuple(rows))
+    return Grid(title, columns, tuple(rows), naming)
 
 
 def _filled(headings: Sequence[str], rows: Sequence[tuple[str, ...]]) -> Grid:
     """Return a table without the columns that hold no figure; the notes say why they do not."""
     kept = [at for at in range(len(headings)) if any(row[at] not in {"", NOTHING} for row in rows)]
-    return _grid("", [headings[at] for at in kept], [tuple(row[at] for at in kept) for row in rows])
+    told = [headings[at] for at in kept]
+    naming = max(len({"name", "target"} & {*told}), 1)
+    return _grid("", told, [tuple(row[at] for at in kept) for row in rows], naming)
 
 
 def _metrics(rows: Sequence[ArtifactResult]) -> tuple[str]:

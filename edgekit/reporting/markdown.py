@@ -6,6 +6,7 @@ from edgekit.core.results import RunRecord, Verdict
 from edgekit.reporting.emulation import band_notes, cause_notes, emulation_grids
 from edgekit.reporting.grids import Grid, files_grid, rules_grid, run_grid, size_grids
 from edgekit.reporting.notes import (
+    Note,
     condition_notes,
     failure_notes,
     files_notes,
@@ -80,8 +81,8 @@ def _details(grid: Grid) -> str:
     return f"{summary}\n\n{_table(grid)}\n\n</details>"
 
 
-def _list(title: str, lines: Iterable[str]) -> Iterator[str]:
-    found = [f"- {_escaped(line)}" for line in lines]
+def _list(title: str, lines: Iterable[Note | str]) -> Iterator[str]:
+    found = [f"- {_escaped(str(line))}" for line in lines]
     if found:
         yield "\n".join([f"**{title}**", "", *found])
 

@@ -1,6 +1,7 @@
 """What a table cannot hold: what was done, what was noticed, what could not be had and why."""
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 
 from edgekit.core.results import (
     ArtifactResult,
@@ -14,15 +15,26 @@ from edgekit.core.results import (
 from edgekit.reporting.words import conditions_text, rule_text
 
 
-def run_notes(rows: Sequence[ArtifactResult]) -> list[str]:
+@dataclass(frozen=True)
+class Note:
+    """A line about a row, a target or a step; those about the same thing stand together."""
+
+    about: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.about}: {self.text}"
+
+
+def run_notes(rows: Sequence[ArtifactResult]) -> list[Note]:
     """Return the notes on results, each once, in the order of the rows."""
     unreached = _unreached(rows)
-    notes = [f"{target}: not profiled: {reason}" for target, reason in unreached.items()]
+    notes = [Note(target, f"not profiled: {reason}") for target, reason in unreached.items()]
     notes += [note for row in rows for note in _row_notes(row, unreached)]
     return list(dict.fromkeys(notes))
 
 
-def condition_notes(rows: Sequence[ArtifactResult]) -> list[str]:
+def condition_notes(rows: Sequence[ArtifactResult]) -> list[Note]:
     """Return what each target is, and what the profiles on it were taken with."""
     places: dict[tuple[str, str], list[Profile]] = {}
     unreached = _unreached(rows)
@@ -31,15 +43,15 @@ def condition_notes(rows: Sequence[ArtifactResult]) -> list[str]:
             if profile.target not in unreached:
                 places.setdefault((profile.target, profile.machine), []).append(profile)
     return [
-        f"{target}: {machine}; {conditions_text(profiles)}"
+        Note(target, f"{machine}; {conditions_text(profiles)}")
         for (target, machine), profiles in places.items()
     ]
 
 
-def files_notes(rows: Sequence[ArtifactResult]) -> list[str]:
+def files_notes(rows: Sequence[ArtifactResult]) -> list[Note]:
     """Return the notes on bare files, whose accuracy nobody asked for."""
     unreached = _unreached(rows)
-    notes = [f"{target}: not profiled: {reason}" for target, reason in unreached.items()]
+    notes = [Note(target, f"not profiled: {reason}") for target, reason in unreached.items()]
     done = [note for row in rows for note in (*_done_notes(row, unreached), *_operator_notes(row))]
     return notes + done
 
@@ -75,7 +87,7 @@ def _unreached(rows: Sequence[ArtifactResult]) -> dict[str, str]:
     return {target: reason for target, reason in single.items() if reason}
 
 
-def _row_notes(row: ArtifactResult, unreached: Collection[str]) -> Iterator[str]:
+def _row_notes(row: ArtifactResult, unreached: Collection[str]) -> Iterator[Note]:
     yield from _missing(row.label, "accuracy", row.fidelity)
     if not isinstance(row.fidelity, Unavailable):
         yield from _missing(row.label, row.fidelity.metric, row.fidelity.candidate)
@@ -83,32 +95,32 @@ def _row_notes(row: ArtifactResult, unreached: Collection[str]) -> Iterator[str]
     yield from _done_notes(row, unreached)
 
 
-def _done_notes(row: ArtifactResult, unreached: Collection[str]) -> Iterator[str]:
+def _done_notes(row: ArtifactResult, unreached: Collection[str]) -> Iterator[Note]:
     for change in row.changes:
-        yield f"{change.step}: {change.summary}"
+        yield Note(change.step, change.summary)
     for note in row.notes:
-        yield f"{row.label}: {note}"
+        yield Note(row.label, note)
     for profile in row.profiles:
         if profile.target not in unreached:
             yield from _profile_notes(row.label, profile)
 
 
-def _operator_notes(row: ArtifactResult) -> Iterator[str]:
+def _operator_notes(row: ArtifactResult) -> Iterator[Note]:
     for profile in row.profiles:
         if isinstance(profile.latency, Latency):
             place = f"{row.label} on {profile.target}"
             yield from _missing(place, "operator times", profile.latency.operators)
 
 
-def _profile_notes(label: str, profile: Profile) -> Iterator[str]:
+def _profile_notes(label: str, profile: Profile) -> Iterator[Note]:
     place = f"{label} on {profile.target}"
     yield from _missing(place, "latency", profile.latency)
     yield from _missing(place, "memory", profile.peak_memory_bytes)
     yield from _missing(place, "load time", profile.load_ns)
     if isinstance(profile.latency, Latency) and profile.latency.throttled:
-        yield f"{place}: the machine was slowed down meanwhile; expect less on a quiet one"
+        yield Note(place, "the machine was slowed down meanwhile; expect less on a quiet one")
 
 
-def _missing(place: str, what: str, value: object) -> Iterator[str]:
+def _missing(place: str, what: str, value: object) -> Iterator[Note]:
     if isinstance(value, Unavailable):
-        yield f"{place}: no {what}: {value.reason}"
+        yield Note(place, f"no {what}: {value.reason}")

@@ -1,7 +1,8 @@
 """Results for a person at a terminal, and as plain text where there is none."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TextIO
 
 from rich import box
@@ -29,6 +30,7 @@ from edgekit.reporting.grids import (
     size_grids,
 )
 from edgekit.reporting.notes import (
+    Note,
     condition_notes,
     failure_notes,
     files_notes,
@@ -70,11 +72,11 @@ def run_view(record: RunRecord) -> RenderableType:
     rows = record.artifacts
     return Group(
         _table(run_grid(rows, record.verdict)),
-        *_lines("profiled on", [*condition_notes(rows), *band_notes(rows)]),
+        *_notes("profiled on", [*condition_notes(rows), *band_notes(rows)]),
         *(_table(grid) for grid in emulation_grids(rows)),
         *(_table(grid) for grid in size_grids(rows, record.verdict)),
-        *_lines("why", cause_notes(rows)),
-        *_lines("notes", run_notes(rows)),
+        *_notes("why", cause_notes(rows)),
+        *_notes("notes", run_notes(rows)),
         *_lines("failed steps", failure_notes(record.failures)),
         *_verdict_parts(record.verdict),
     )
@@ -86,12 +88,12 @@ def files_view(report: FilesReport) -> RenderableType:
     operators = [operator_grid(row.label, profile) for row in rows for profile in row.profiles]
     return Group(
         _table(files_grid(rows, report.verdict)),
-        *_lines("profiled on", [*condition_notes(rows), *band_notes(rows)]),
+        *_notes("profiled on", [*condition_notes(rows), *band_notes(rows)]),
         *(_table(grid) for grid in operators if grid is not None),
         *(_table(grid) for grid in emulation_grids(rows)),
         *(_table(grid) for grid in size_grids(rows, report.verdict)),
-        *_lines("why", cause_notes(rows)),
-        *_lines("notes", files_notes(rows)),
+        *_notes("why", cause_notes(rows)),
+        *_notes("notes", files_notes(rows)),
         *_verdict_parts(report.verdict),
     )
 
@@ -103,16 +105,31 @@ def verdict_view(verdict: Verdict) -> RenderableType:
 
 @dataclass(frozen=True)
 class _Fitting:
-    """A table where it fits; else, if it has many columns, a block of lines for each row."""
+    """A table where it fits; else, if it has many columns, several that name the rows again.
+
+    Where not even one column fits beside the names, each row becomes a block of lines.
+    """
 
     grid: Grid
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield what to show in the room that there is; see rich's console protocol."""
-        table = _columns(self.grid)
-        wanted = Measurement.get(console, options.update(max_width=_UNBOUNDED), table).maximum
-        folds_well = len(self.grid.columns) <= _FEW_COLUMNS
-        yield table if folds_well or wanted <= options.max_width else _blocks(self.grid)
+
+        def fits(grid: Grid) -> bool:
+            unbounded = options.update(max_width=_UNBOUNDED)
+            wanted = Measurement.get(console, unbounded, _columns(grid)).maximum
+            return wanted <= options.max_width
+
+        if len(self.grid.columns) <= _FEW_COLUMNS or fits(self.grid):
+            yield _columns(self.grid)
+            return
+        parts = [*_parts(self.grid, fits)]
+        if not all(map(fits, parts)):
+            yield _blocks(self.grid)
+            return
+        for place, part in enumerate(parts):
+            yield from [Text()] if place else []
+            yield _columns(part)
 
 
 def _table(grid: Grid) -> RenderableType:
@@ -133,6 +150,24 @@ def _columns(grid: Grid) -> Table:
     return table
 
 
+def _parts(grid: Grid, fits: Callable[[Grid], bool]) -> Iterator[Grid]:
+    """Yield the columns of a grid, as many at a time as fit beside those that name its rows."""
+    names = [*range(grid.naming)]
+    part = names
+    for place in range(grid.naming, len(grid.columns)):
+        if part != names and not fits(_picked(grid, [*part, place])):
+            yield _picked(grid, part)
+            part = names
+        part = [*part, place]
+    yield _picked(grid, part)
+
+
+def _picked(grid: Grid, places: Sequence[int]) -> Grid:
+    columns = tuple(grid.columns[place] for place in places)
+    rows = tuple(tuple(row[place] for place in places) for row in grid.rows)
+    return replace(grid, columns=columns, rows=rows)
+
+
 def _blocks(grid: Grid) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
@@ -148,9 +183,25 @@ def _cell(text: str) -> Text:
     return Text(text, style=_STYLES.get(text, ""))
 
 
-def _lines(title: str, lines: Iterable[str]) -> list[RenderableType]:
+def _notes(title: str, notes: Iterable[Note]) -> list[RenderableType]:
+    """Show notes; several in a row about one thing stand below its name."""
+    found: list[RenderableType] = []
+    for about, group in itertools.groupby(notes, key=lambda note: note.about):
+        same = [*group]
+        if len(same) == 1:
+            found.append(_indented(str(same[0]), 2))
+        else:
+            found += [_indented(about, 2), *(_indented(note.text, 4) for note in same)]
+    return [Text(title, style="bold"), *found, Text()] if found else []
+
+
+def _indented(line: str, columns: int) -> RenderableType:
     # Padding, so that what does not fit into a line goes on below its beginning.
-    found = [Padding(Text(line), (0, 0, 0, 2)) for line in lines]
+    return Padding(Text(line), (0, 0, 0, columns))
+
+
+def _lines(title: str, lines: Iterable[str]) -> list[RenderableType]:
+    found = [_indented(line, 2) for line in lines]
     return [Text(title, style="bold"), *found, Text()] if found else []
 
 

@@ -138,7 +138,12 @@ def summary_text(verdict: Verdict) -> str:
 
 
 def rule_text(rule: RuleResult) -> str:
-    """Return what one rule came to, in a line, such as `size of x: 70 KiB, at most 64 KiB: …`."""
-    where = f" on {rule.target}" if rule.target else ""
+    """Return what one rule came to, in a line, such as `size of x: 70 KiB, at most 64 KiB (…)`."""
     reason = f" ({rule.reason})" if rule.reason else ""
-    return f"{rule.metric} of {rule.artifact}{where}: {rule.actual}, {rule.limit}{reason}"
+    return f"{subject_text(rule)}: {rule.actual}, {rule.limit}{reason}"
+
+
+def subject_text(rule: RuleResult) -> str:
+    """Return what a rule is about, such as `latency of x on rpi4`."""
+    where = f" on {rule.target}" if rule.target else ""
+    return f"{rule.metric} of {rule.artifact}{where}"

@@ -262,13 +262,12 @@ def _tell(out: Output, quantized: _Quantized, fidelity: "Fidelity", over: str) -
     report, timed = quantized.report, quantized.timed
     ratio = report.size_bytes / quantized.float_bytes
     sizes = f"{format_bytes(report.size_bytes)}, {ratio:.2f} of the float file"
-    left = [f"{one.count} {one.op_type}: {one.reason}" for one in report.float_operators]
     rows = [
         ["file", str(report.path)],
         ["size", sizes],
         *([["time", timed.line()]] if timed.line() else []),
-        ["int8", f"{report.int8_macs_percent:.0f} % of the multiplications"],
-        *(["float", line] for line in left),
+        ["int8", f"{report.int8_macs_percent:.1f} % of the multiplications"],
+        *(["float", why] for why in report.float_reasons()),
         *fidelity_rows(fidelity),
         *(["note", note] for note in quantized.notes),
         *([["over", f"{over}; the file is kept"]] if over else []),

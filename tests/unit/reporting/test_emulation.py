@@ -6,6 +6,7 @@ from support.results import profile, row
 
 from edgekit.core.results import ArtifactResult, Emulation
 from edgekit.reporting.emulation import band_notes, cause_notes, emulation_grids
+from edgekit.reporting.notes import Note
 
 FOUND = Emulation(
     model="cycle model 1, fitted to ten rows",
@@ -43,11 +44,11 @@ def test_counts_are_written_with_four_digits() -> None:
 
 
 def test_causes_name_the_model_and_the_target() -> None:
-    assert cause_notes([emulated()]) == ["a.onnx on rpi4: int8 pays here"]
+    assert cause_notes([emulated()]) == [Note("a.onnx on rpi4", "int8 pays here")]
 
 
 def test_band_of_a_target_is_told_once() -> None:
     assert band_notes([emulated(), emulated("b.onnx")]) == [
-        "rpi4: within 9.5 % for nearly all models; cycle model 1, fitted to ten rows",
-        "rpi4: scaled to 4",
+        Note("rpi4", "within 9.5 % for nearly all models; cycle model 1, fitted to ten rows"),
+        Note("rpi4", "scaled to 4"),
     ]

@@ -1,7 +1,7 @@
 from support.results import profile, row
 
 from edgekit.core.results import Profile, Unavailable
-from edgekit.reporting.notes import condition_notes, files_notes, run_notes
+from edgekit.reporting.notes import Note, condition_notes, files_notes, run_notes
 
 
 def unreached(target: str, reason: str = "it is not set up") -> Profile:
@@ -13,8 +13,10 @@ def test_a_target_that_nothing_could_be_had_of_is_told_once() -> None:
     rows = [row(label, profiles=(profile(), unreached("rpi4"))) for label in ("a", "b")]
 
     for told in (run_notes(rows), files_notes(rows)):
-        assert [note for note in told if "rpi4" in note] == ["rpi4: not profiled: it is not set up"]
-    assert [line.split(":")[0] for line in condition_notes(rows)] == ["host"]
+        assert [note for note in told if "rpi4" in note.about] == [
+            Note("rpi4", "not profiled: it is not set up")
+        ]
+    assert [note.about for note in condition_notes(rows)] == ["host"]
 
 
 def test_models_that_failed_on_a_target_are_told_one_by_one() -> None:
@@ -24,7 +26,7 @@ def test_models_that_failed_on_a_target_are_told_one_by_one() -> None:
     ]
 
     assert run_notes(rows) == [
-        "a on rpi4: no latency: too large",
-        "a on rpi4: no memory: too large",
-        "a on rpi4: no load time: too large",
+        Note("a on rpi4", "no latency: too large"),
+        Note("a on rpi4", "no memory: too large"),
+        Note("a on rpi4", "no load time: too large"),
     ]

@@ -3,6 +3,7 @@ import re
 from dataclasses import replace
 
 import pytest
+from rich.console import RenderableType
 from support.results import record, row, rule_result
 
 from edgekit.core.results import Outcome, StepFailure, Verdict
@@ -50,18 +51,42 @@ def test_file_gets_plain_text_with_rows_in_one_piece() -> None:
     assert all(line == line.rstrip() for line in lines)
 
 
-def test_narrow_terminal_loses_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "60")
+def lines_at(width: int, view: RenderableType, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setenv("NO_COLOR", "1")
     stream = Terminal()
-
-    write(run_view(replace(record(), verdict=None)), stream)
-
+    write(view, stream)
     lines = re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue()).splitlines()
-    assert all(len(line) <= 60 for line in lines)
+    assert all(len(line) <= width for line in lines)
+    return lines
+
+
+def test_a_wide_table_goes_on_below_with_its_names_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = lines_at(80, run_view(replace(record(), verdict=None)), monkeypatch)
+
+    named = [re.split(" {2,}", line.strip()) for line in lines if line.startswith("onnx-int8")]
+    assert [cell for cells in named for cell in cells] == [
+        *("onnx-int8", "97.25 %", "+0.25 pp", "58.6 KiB", "0.300"),
+        *("onnx-int8", "2.00 ms [1.90 – 2.10 ms] measured", "12.00 MiB"),
+        *("onnx-int8", "8.75 ms [8.00 – 9.50 ms] emulated", "12.00 MiB"),
+    ]
+
+
+def test_notes_on_one_thing_stand_below_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    view = run_view(replace(record(), artifacts=(row("a", notes=("one", "two")),)))
+
+    lines = lines_at(80, view, monkeypatch)
+
+    place = lines.index("  a")
+    assert lines[place + 1 : place + 3] == ["    one", "    two"]
+
+
+def test_narrow_terminal_loses_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = lines_at(40, run_view(replace(record(), verdict=None)), monkeypatch)
+
     told = [line.split(maxsplit=1) for line in lines]
     assert {"pytorch", "onnx-int8", "tflite-int8"} <= {one[-1] for one in told if one}
-    assert ["latency on host", "2.00 ms [1.90 – 2.10 ms] measured"] in [
+    assert ["latency on host", "2.00 ms [1.90 – 2.10"] in [
         re.split(" {2,}", line) for line in lines
     ]
 

@@ -4,7 +4,7 @@ import pytest
 from support.results import fidelity, latency, profile, row, rule_result
 
 from edgekit.core.results import Level, Outcome, Unavailable, Verdict
-from edgekit.reporting.notes import files_notes, run_notes
+from edgekit.reporting.notes import Note, files_notes, run_notes
 from edgekit.reporting.words import (
     NOTHING,
     Standing,
@@ -128,18 +128,21 @@ def test_missing_operator_times_are_noted_for_files_and_missing_accuracy_is_not(
     bare = row(fidelity=WHY, profiles=(profile(latency=untimed),), notes=("odd",))
 
     assert files_notes([bare]) == [
-        "onnx-int8: odd",
-        "onnx-int8 on host: no operator times: no profiler",
+        Note("onnx-int8", "odd"),
+        Note("onnx-int8 on host", "no operator times: no profiler"),
     ]
 
 
 def test_missing_parts_of_a_comparison_are_noted_for_a_run() -> None:
     half = replace(fidelity(WHY), candidate=WHY)
 
-    assert run_notes([row(fidelity=half)]) == ["onnx-int8: no top1: why", "onnx-int8: no loss: why"]
+    assert run_notes([row(fidelity=half)]) == [
+        Note("onnx-int8", "no top1: why"),
+        Note("onnx-int8", "no loss: why"),
+    ]
 
 
 def test_throttled_profile_is_noted() -> None:
     hot = row(profiles=(profile(latency=latency(throttled=True)),))
 
-    assert "slowed down" in run_notes([hot])[0]
+    assert "slowed down" in run_notes([hot])[0].text
