@@ -20,6 +20,7 @@ from edgekit.fetching.debian_package import (
     unpack_debian_package,
 )
 from edgekit.fetching.packages import cache_directory
+from edgekit.fetching.pinned_file import is_in
 from edgekit.fetching.python_package import Wheel, fetch_wheel, read_member
 
 _STAGE = "emulator"
@@ -91,7 +92,7 @@ def plan(*, own_libraries: bool = False) -> Plan:
     guest = () if libraries is not None else pins().guest
     wheels = (library.wheel for library in pins().library.values())
     wanted: tuple[DebianPackage | Wheel, ...] = (*host, *guest, *wheels)
-    missing = tuple(file for file in wanted if not file.is_in(_downloads()))
+    missing = tuple(file for file in wanted if not is_in(file, _downloads()))
     return Plan(missing, qemu, libraries, ready=False)
 
 
@@ -184,7 +185,7 @@ def _own_libraries() -> Path:
 
 
 def _take_from(folder: Path, missing: tuple[DebianPackage | Wheel, ...]) -> None:
-    absent = [file.file_name for file in missing if not file.is_in(folder)]
+    absent = [file.file_name for file in missing if not is_in(file, folder)]
     if absent:
         raise TargetUnavailableError(
             f"{folder} lacks {len(absent)} of the pinned files, or holds others of their names: "
@@ -199,7 +200,7 @@ def _take_from(folder: Path, missing: tuple[DebianPackage | Wheel, ...]) -> None
 
 def _fetch(found: Plan, progress: Progress) -> None:
     bases: tuple[str, ...] | None = None
-    absent = [file for file in found.missing if not file.is_in(_downloads())]
+    absent = [file for file in found.missing if not is_in(file, _downloads())]
     for done, file in enumerate(absent):
         progress.update("fetch", done, len(absent), f"{file.name} {file.version}")
         if isinstance(file, Wheel):

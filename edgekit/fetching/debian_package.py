@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit.core.artifact import file_sha256
 from edgekit.core.process import run_program
 from edgekit.core.workspace import storage
 from edgekit.errors import InputRefusedError, TargetUnavailableError, UnsupportedError
+from edgekit.fetching.pinned_file import is_in
 
 _APT_HELPER = Path("/usr/lib/apt/apt-helper")
 _AR_MAGIC = b"!<arch>\n"
@@ -41,11 +41,6 @@ class DebianPackage:
         """The file's own name, as a mirror or a folder of files has it."""
         return Path(self.pool_path).name
 
-    def is_in(self, folder: Path) -> bool:
-        """Whether `folder` holds this very file, byte for byte."""
-        file = folder / self.file_name
-        return file.is_file() and file_sha256(file) == self.sha256
-
 
 def fetch_debian_package(package: DebianPackage, folder: Path, bases: Sequence[str]) -> Path:
     """Put one package file into `folder`, from the first of `bases` that still has it.
@@ -56,7 +51,7 @@ def fetch_debian_package(package: DebianPackage, folder: Path, bases: Sequence[s
         StorageError: The folder cannot be written to.
     """
     place = folder / package.file_name
-    if package.is_in(folder):
+    if is_in(package, folder):
         return place
     if not _APT_HELPER.exists():
         raise UnsupportedError(
@@ -78,7 +73,7 @@ def fetch_debian_package(package: DebianPackage, folder: Path, bases: Sequence[s
                 f"SHA256:{package.sha256}",
             ]
             finished = run_program(argv, wall_s=_DOWNLOAD_S)
-            if finished.returncode == 0 and package.is_in(Path(scratch)):
+            if finished.returncode == 0 and is_in(package, Path(scratch)):
                 with storage(place):
                     shutil.move(partial, place)
                 return place

@@ -2,16 +2,15 @@
 
 import shutil
 import sys
-import tempfile
 import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit.core.artifact import file_sha256
-from edgekit.core.process import run_program
-from edgekit.core.workspace import replacing, storage
+from edgekit.core.process import Finished, run_program
+from edgekit.core.workspace import replacing
 from edgekit.errors import InputRefusedError, UnsupportedError
+from edgekit.fetching.pinned_file import is_in, put_into
 
 _DOWNLOAD_S = 900.0
 _LARGEST_MEMBER_BYTES = 2 * 2**30
@@ -27,11 +26,6 @@ class Wheel:
     sha256: str
     size_bytes: int
 
-    def is_in(self, folder: Path) -> bool:
-        """Whether `folder` holds this very file, byte for byte."""
-        file = folder / self.file_name
-        return file.is_file() and file_sha256(file) == self.sha256
-
 
 def fetch_wheel(wheel: Wheel, folder: Path) -> Path:
     """Put a wheel into `folder`, unless it is there; pip finds it as its configuration says.
@@ -41,27 +35,26 @@ def fetch_wheel(wheel: Wheel, folder: Path) -> Path:
         StorageError: The folder cannot be written to.
     """
     place = folder / wheel.file_name
-    if wheel.is_in(folder):
+    if is_in(wheel, folder):
         return place
-    with storage(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    with storage(folder), tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as scratch:
-        requirements = Path(scratch) / "requirements.txt"
+
+    def download(scratch: Path) -> Finished:
+        requirements = scratch / "requirements.txt"
         requirements.write_text(
             f"{wheel.name}=={wheel.version} --hash=sha256:{wheel.sha256}\n", encoding="utf-8"
         )
         argv = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
         argv += ["--disable-pip-version-check", "--only-binary", ":all:", "--require-hashes"]
-        argv += [*_foreign(wheel), "--dest", scratch, "--requirement", str(requirements)]
-        finished = run_program(argv, wall_s=_DOWNLOAD_S)
-        if finished.returncode != 0 or not wheel.is_in(Path(scratch)):
-            last_words = (finished.stderr.strip().splitlines() or ["pip gave another file"])[-1]
-            raise UnsupportedError(
-                f"{wheel.name} {wheel.version} cannot be fetched: {last_words}",
-                hint=f"check pip and the network; without one, put {wheel.file_name} "
-                f"(SHA-256 {wheel.sha256}) into a folder and set PIP_FIND_LINKS to it",
-            )
-        shutil.move(Path(scratch) / wheel.file_name, place)
+        argv += [*_foreign(wheel), "--dest", str(scratch), "--requirement", str(requirements)]
+        return run_program(argv, wall_s=_DOWNLOAD_S)
+
+    why_not = put_into(folder, wheel, download)
+    if why_not:
+        raise UnsupportedError(
+            f"{wheel.name} {wheel.version} cannot be fetched: {why_not}",
+            hint=f"check pip and the network; without one, put {wheel.file_name} "
+            f"(SHA-256 {wheel.sha256}) into a folder and set PIP_FIND_LINKS to it",
+        )
     return place
 
 

