@@ -14,6 +14,7 @@ HURTS = "in static int8 it costs the outputs most"
 CARRIER = "not between two int8 operators"
 BODY = "inside the body of another operator"
 SLOWER = "between floats, int8 takes longer than float on tflite-runtime"
+SMALL = "at this size int8 takes longer than float"
 _STORED = "; its weights are stored in int8"
 
 
@@ -58,6 +59,10 @@ class Plan:
         """Whether the weights of an operator may be int8 though it computes in float."""
         return name in self.reasons and self.reasons[name][1] != ASKED
 
+    def may_compute(self, name: str) -> bool:
+        """Whether an operator that the plan leaves in float may get an int8 form of its own."""
+        return self.may_store(name) and self.reasons[name][1] != HURTS
+
     def without(self, names: Collection[str]) -> "Plan":
         """Return the plan with `names` no longer among those that stay float."""
         reasons = {name: why for name, why in self.reasons.items() if name not in names}
@@ -66,7 +71,7 @@ class Plan:
     def moved(self, operators: Sequence[Operator], reason: str) -> "Plan":
         """Return the plan with `operators` in float for one reason."""
         reasons = {operator.name: (operator.op_type, reason) for operator in operators}
-        return Plan(self.int8 - {*reasons}, self.reasons | reasons)
+        return replace(self, int8=self.int8 - {*reasons}, reasons=self.reasons | reasons)
 
     def left(self, stored: Collection[str] = ()) -> tuple[FloatOperators, ...]:
         """Count what stays float by type and reason; `stored` names those with int8 weights."""

@@ -15,6 +15,7 @@ _QUANTIZED = (
     "DequantizeLinear",
     "DynamicQuantizeLinear",
     "DynamicQuantizeLSTM",
+    "DynamicQuantizeMatMul",
     "MatMulNBits",
     "QuantizeLinear",
 )

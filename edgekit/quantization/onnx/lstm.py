@@ -1,39 +1,34 @@
 """LSTM in int8 on onnxruntime: one operator that quantizes its inputs as it runs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import onnx
 
 from edgekit.core.tensors import FloatArray
 from edgekit.quantization.onnx.graph import bodies
-from edgekit.quantization.plan import Plan
 
 _DOMAIN = "com.microsoft"
 _INPUTS = 8
 """Inputs that both operators share; scales and zero points come behind them."""
 
 
-def make_lstms_dynamic(model: onnx.ModelProto, plan: Plan) -> frozenset[str]:
-    """Turn the LSTMs of `model` that may be int8 into DynamicQuantizeLSTM, in place.
+def make_lstms_dynamic(model: onnx.ModelProto, names: Collection[str]) -> None:
+    """Turn the LSTMs of `model` with these `names` into DynamicQuantizeLSTM, in place.
 
-    Returns:
-        The names of those that were.
+    Those that the operator cannot do stay.
     """
-    made = frozenset(_convert(model.graph, plan, {}))
-    if made and all(opset.domain != _DOMAIN for opset in model.opset_import):
-        model.opset_import.append(onnx.helper.make_opsetid(_DOMAIN, 1))
-    return made
+    _convert(model.graph, names, {})
 
 
 def _convert(
-    graph: onnx.GraphProto, plan: Plan, outer: Mapping[str, onnx.TensorProto]
-) -> Iterator[str]:
+    graph: onnx.GraphProto, names: Collection[str], outer: Mapping[str, onnx.TensorProto]
+) -> None:
     constants = {**outer, **{tensor.name: tensor for tensor in graph.initializer}}
     for node in graph.node:
         for body in bodies(node):
-            yield from _convert(body, plan, constants)
-        if node.op_type == "LSTM" and plan.may_store(node.name) and _fits(node, constants):
+            _convert(body, names, constants)
+        if node.op_type == "LSTM" and node.name in names and _fits(node, constants):
             inputs = [*node.input, *[""] * (_INPUTS - len(node.input))]
             for place in (1, 2):
                 stored = _quantized(constants[node.input[place]])
@@ -45,7 +40,6 @@ def _convert(
             kept = [attribute for attribute in node.attribute if attribute.name != "layout"]
             del node.attribute[:]
             node.attribute.extend(kept)
-            yield node.name
 
 
 def _fits(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> bool:

@@ -91,6 +91,17 @@ def integers(node: onnx.NodeProto, name: str, default: Sequence[int]) -> tuple[i
     return next((tuple(a.ints) for a in node.attribute if a.name == name), tuple(default))
 
 
+def text(node: onnx.NodeProto, name: str, default: str) -> str:
+    """Return an attribute that is a text."""
+    return next((found.s.decode() for found in node.attribute if found.name == name), default)
+
+
+def texts(node: onnx.NodeProto, name: str, default: Sequence[str]) -> tuple[str, ...]:
+    """Return an attribute that is a list of texts."""
+    found = next((a.strings for a in node.attribute if a.name == name), None)
+    return tuple(default) if found is None else tuple(one.decode() for one in found)
+
+
 def number(node: onnx.NodeProto, name: str, default: float) -> float:
     """Return an attribute that is a real number."""
     return next((found.f for found in node.attribute if found.name == name), default)
@@ -124,7 +135,7 @@ def _replace_some(
     for replacement in after.values():
         for name, value in replacement.constants.items():
             graph.initializer.append(
-                onnx.numpy_helper.from_array(np.ascontiguousarray(value), name)
+                onnx.numpy_helper.from_array(np.asarray(value, order="C"), name)
             )
     return bool(after)
 

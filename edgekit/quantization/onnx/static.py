@@ -25,7 +25,6 @@ from edgekit.quantization.onnx.dynamic import (
     smoothable,
 )
 from edgekit.quantization.onnx.graph import float_tensors, fold
-from edgekit.quantization.onnx.lstm import make_lstms_dynamic
 from edgekit.quantization.onnx.plan import (
     candidates,
     make_plan,
@@ -33,6 +32,7 @@ from edgekit.quantization.onnx.plan import (
     unmatched,
 )
 from edgekit.quantization.onnx.prepare import prepared
+from edgekit.quantization.onnx.recurrent import recurrent_in_int8, with_recurrent_in_int8
 from edgekit.quantization.onnx.scales import overrides
 from edgekit.quantization.onnx.trim import trim
 from edgekit.quantization.onnx.weights import part_weights, store_in_int8
@@ -56,31 +56,25 @@ def run(request: QuantizeRequest, progress: Progress) -> QuantizationReport:
         folded = fold(request.artifact.path, Path(scratch) / "folded.onnx")
     model = prepared(folded, settings.keep_float)
     plan = make_plan(model, settings.keep_float)
-    result, notes = model, tuple[str, ...]()
-    if plan.int8:
-        ranges = calibrate(
-            onnx_stream(model, _touched(model, plan), request, progress), settings.ranges
-        )
-        ranges = united(ranges, sharing_a_range(model, plan))
-        able = can_be_dynamic(model, plan)
-        smoothed = smoothable(model, able)
+    ranges = calibrate(
+        onnx_stream(model, _touched(model, plan), request, progress), settings.ranges
+    )
+    ranges = united(ranges, sharing_a_range(model, plan))
+    smoothed = smoothable(model, can_be_dynamic(model, plan))
 
-        @functools.cache
-        def largest() -> Mapping[str, FloatArray]:
-            return largest_of_channels(onnx_stream(model, smoothed, request, progress))
+    @functools.cache
+    def largest() -> Mapping[str, FloatArray]:
+        return largest_of_channels(onnx_stream(model, smoothed, request, progress))
 
-        def made(part: Plan) -> onnx.ModelProto:
-            pairs = _with_pairs(model, part, settings, ranges)
-            make_dynamic(pairs, part.dynamic, largest() if part.dynamic else {})
-            return pairs
+    def made(part: Plan) -> tuple[onnx.ModelProto, Plan]:
+        pairs = _with_pairs(model, part, settings, ranges)
+        make_dynamic(pairs, part.dynamic, largest() if part.dynamic else {})
+        return with_recurrent_in_int8(pairs, part)
 
-        forms = _forms(model, plan, request, made, progress)
-        notes = forms.notes(settings.min_sqnr_db, RUNTIME)
-        plan = make_plan(model, settings.keep_float, forms.found.keep, forms.dynamic)
-        result = made(plan)
-    plan = plan.without(dynamic := make_lstms_dynamic(result, plan))
+    forms = _forms(model, plan, request, made, progress)
+    result, plan = made(make_plan(model, settings.keep_float, forms.found.keep, forms.dynamic))
     stored = store_in_int8(result.graph, plan)
-    if not (plan.int8 or plan.dynamic or dynamic or stored):
+    if not (plan.int8 or plan.dynamic or stored):
         raise UnsupportedError(
             "the model has no operator that int8 would shrink or speed up",
             hint="see 'edgekit inspect MODEL' for its operators, and check keep_float",
@@ -95,7 +89,10 @@ def run(request: QuantizeRequest, progress: Progress) -> QuantizationReport:
         samples=request.samples.count,
         int8_macs_percent=int8_percent(count_macs(result)),
         float_operators=plan.left(stored),
-        notes=(*unmatched(folded, settings.keep_float), *notes),
+        notes=(
+            *unmatched(folded, settings.keep_float),
+            *forms.notes(settings.min_sqnr_db, RUNTIME),
+        ),
     )
 
 
@@ -110,18 +107,20 @@ def _forms(
     model: onnx.ModelProto,
     plan: Plan,
     request: QuantizeRequest,
-    made: Callable[[Plan], onnx.ModelProto],
+    made: Callable[[Plan], tuple[onnx.ModelProto, Plan]],
     progress: Progress,
 ) -> Forms:
     """Try how operators that `plan` has in int8 compute best, and which should stay float."""
     settings = request.settings
-    tried = candidates(model, plan) if settings.min_sqnr_db else ()
+    could = (*candidates(model, plan), *recurrent_in_int8(model, plan))
+    tried = could if settings.min_sqnr_db else ()
     reference = onnx_outputs(model, request) if tried else []
 
     def trial(int8: frozenset[str], dynamic: frozenset[str]) -> float:
         progress.update("try", 0, 0)
-        part = make_plan(model, settings.keep_float, frozenset(tried) - int8, dynamic)
-        quantized = made(part)
+        quantized, part = made(
+            make_plan(model, settings.keep_float, frozenset(tried) - int8, dynamic)
+        )
         store_in_int8(quantized.graph, part)
         return signal_to_noise_db(reference, onnx_outputs(quantized, request))
 

@@ -73,6 +73,9 @@ def _name_as_standard(graph: onnx.GraphProto) -> None:
         if node.op_type == "DynamicQuantizeLSTM":
             node.op_type, node.domain = "LSTM", ""
             del node.input[8:]
+        if node.op_type == "DynamicQuantizeMatMul":
+            node.op_type, node.domain = "MatMul", ""
+            del node.input[2:]
         if node.op_type == "MatMulNBits":
             sizes = {attribute.name: attribute.i for attribute in node.attribute}
             if sizes.get("bits") == _INT8_BITS:

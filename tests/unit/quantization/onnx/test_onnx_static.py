@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from support import onnx_models
@@ -14,8 +13,6 @@ from support.quantizing import Quantized, call_here, quantized, sqnr_db
 from edgekit.core.artifact import Format
 from edgekit.errors import InputRefusedError, UnsupportedError
 from edgekit.loading.artifact import open_artifact
-from edgekit.quantization.onnx.lstm import make_lstms_dynamic
-from edgekit.quantization.onnx.plan import make_plan
 from edgekit.quantization.quantize import quantize
 from edgekit.quantization.settings import Activation, QuantizeSettings, Scales
 
@@ -356,84 +353,6 @@ def test_products_that_share_weights_keep_sharing_them(tmp_path: Path) -> None:
     types = [node.op_type for node in onnx.load(made.path).graph.node]
     assert types.count("MatMulNBits") == 1
     assert "as asked" in made.report.notes[-1]
-
-
-def recurrent(kind: str, gates: int) -> onnx.ModelProto:
-    hidden = 16 * gates
-    return graph_model(
-        [
-            helper.make_node(
-                kind,
-                ["x", "w", "r", "b"],
-                ["", "h"],
-                name="layer",
-                hidden_size=16,
-                direction="bidirectional",
-            ),
-            helper.make_node("ReduceSum", ["h", "zero"], ["s"], name="sides", keepdims=0),
-            helper.make_node("Gemm", ["s", "v"], ["y"], name="head"),
-        ],
-        [tensor("x", [5, "batch", 8])],
-        [tensor("y", ["batch", 64])],
-        [
-            numpy_helper.from_array(weights(2, hidden, 8, seed=1), "w"),
-            numpy_helper.from_array(weights(2, hidden, 16, seed=2), "r"),
-            numpy_helper.from_array(weights(2, 2 * hidden, seed=4), "b"),
-            numpy_helper.from_array(weights(16, 64, seed=3), "v"),
-            numpy_helper.from_array(np.array([0]), "zero"),
-        ],
-    )
-
-
-def relative_error(made: Quantized, x: np.ndarray) -> float:
-    files = (made.path, made.float_path)
-    found, wanted = (onnxruntime.InferenceSession(file).run(None, {"x": x})[0] for file in files)
-    return float(np.abs(found - wanted).max() / np.abs(wanted).max())
-
-
-STEPS = np.random.default_rng(0).standard_normal((5, 3, 8)).astype(np.float32)
-
-
-@pytest.mark.parametrize(("kind", "gates"), [("RNN", 1), ("GRU", 3)])
-def test_weights_of_a_recurrent_layer_without_a_kernel_are_stored_in_int8(
-    kind: str, gates: int, tmp_path: Path
-) -> None:
-    made = quantized(tmp_path, Format.ONNX, recurrent(kind, gates), x=STEPS)
-
-    told = [(f.op_type, f.reason) for f in made.report.float_operators]
-    assert (kind, "onnxruntime has no int8 kernel for it; its weights are stored in int8") in told
-    assert made.report.size_bytes < 0.55 * made.report.float_size_bytes
-    assert 0 < made.report.int8_macs_percent < 50
-    assert relative_error(made, STEPS) < 0.05  # int8 weights err by 0.4 %, summed over 5 steps
-
-
-def test_an_lstm_computes_in_int8(tmp_path: Path) -> None:
-    made = quantized(tmp_path, Format.ONNX, recurrent("LSTM", 4), x=STEPS)
-
-    (layer,) = (n for n in onnx.load(made.path).graph.node if n.name == "layer")
-    assert layer.op_type == "DynamicQuantizeLSTM"
-    assert made.report.int8_macs_percent == 100
-    assert made.report.size_bytes < 0.45 * made.report.float_size_bytes
-    assert relative_error(made, STEPS) < 0.05  # as above, and states err by as much
-
-
-def test_an_lstm_is_kept_in_float_as_asked(tmp_path: Path) -> None:
-    settings = QuantizeSettings(keep_float=("layer",))
-
-    made = quantized(tmp_path, Format.ONNX, recurrent("LSTM", 4), settings, x=STEPS)
-
-    assert "LSTM" in {node.op_type for node in onnx.load(made.path).graph.node}
-    assert relative_error(made, STEPS) < 0.05
-
-
-def test_an_lstm_with_the_batch_in_front_only_stores_int8(tmp_path: Path) -> None:
-    model = recurrent("LSTM", 4)
-    model.graph.node[0].attribute.append(helper.make_attribute("layout", 1))
-    model.graph.node[0].attribute[1].s = b"forward"
-
-    plan = make_plan(model, ())
-
-    assert make_lstms_dynamic(model, plan) == frozenset()
 
 
 def branches() -> onnx.ModelProto:
