@@ -153,7 +153,7 @@ def missing_function(reference: str, folder: Path) -> str:
         line = getattr(error, "lineno", None) or 1
         return f"{file}:{line}: this is not Python: {getattr(error, 'msg', error)}"
     names = _defined(tree)
-    if function in names or "*" in names:
+    if function in names or "*" in names or "__getattr__" in names:
         return ""
     return f"{file.name} has no '{function}'{closest_or_all(function, names)}"
 
@@ -169,13 +169,14 @@ def _defined(tree: ast.Module) -> list[str]:
                 names.append(name)
             case ast.Import() | ast.ImportFrom():
                 names += [alias.asname or alias.name for alias in node.names]
-            case ast.Assign(targets=targets):
+            case ast.Assign(targets=targets) if all(isinstance(t, ast.Name) for t in targets):
                 names += [one.id for one in targets if isinstance(one, ast.Name)]
             case ast.AnnAssign(target=ast.Name(id=name)):
                 names.append(name)
-            case ast.If() | ast.Try():
-                # What is bound under a condition may be there, so nothing is said about it.
-                names.append("*")
-            case _:
+            case ast.Expr() | ast.AugAssign() | ast.Assert() | ast.Pass():
                 pass
+            case _:
+                # What a block binds, or an assignment to a part of something, is only known
+                # once it runs.
+                names.append("*")
     return names

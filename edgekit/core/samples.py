@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgekit.core.tensors import Array, DType, TensorSpec
+from edgekit.core.tensors import Array, DType, IntArray, TensorSpec
 from edgekit.errors import InputRefusedError
 
 LABELS = "labels"
@@ -135,7 +135,8 @@ def save_samples(
         array = np.ascontiguousarray(arrays[name])
         np.save(directory / f"{files[name]}.npy", array, allow_pickle=False)
         digest.update(f"{name}:{array.dtype}:{array.shape};".encode())
-        digest.update(array.data)
+        # As bytes, for numpy does not lend out the memory of dates.
+        digest.update(array.reshape(-1).view(np.uint8).data)
     samples = Samples(
         directory=directory,
         names=tuple(inputs),
@@ -205,6 +206,7 @@ def _refuse_unusable(arrays: Mapping[str, Array], inputs: Mapping[str, Array]) -
         raise InputRefusedError("there is no input array", hint="name one array per model input")
     lengths = {name: array.shape[0] if array.ndim else 0 for name, array in arrays.items()}
     problems = [f"'{name}' has no rows" for name, length in lengths.items() if length == 0]
+    hint = "pass numeric arrays of one length, one row a sample; pad rows to one size"
     if len(set(lengths.values())) > 1:
         problems.append(f"lengths differ: {lengths}")
     for name, array in arrays.items():
@@ -212,10 +214,21 @@ def _refuse_unusable(arrays: Mapping[str, Array], inputs: Mapping[str, Array]) -
             problems.append(f"'{name}' holds Python objects, as rows of different lengths do")
         elif name in inputs and array.dtype.name not in _ELEMENTS:
             problems.append(f"'{name}' is {array.dtype}, which no model takes")
-        elif array.dtype.kind == "f" and name in inputs and not np.isfinite(array).all():
-            problems.append(f"'{name}' holds NaN or infinity")
+    if not problems:
+        hint = "fill in what is missing as in training, or leave such rows out"
+    for name in inputs:
+        blank = _rows_that_are_not_finite(arrays[name])
+        if len(blank):
+            problems.append(
+                f"'{name}' holds NaN or infinity in {len(blank)} of {lengths[name]} rows, first "
+                f"in row {blank[0]} (the first row is 0)"
+            )
     if problems:
-        raise InputRefusedError(
-            "the samples cannot be used: " + "; ".join(problems),
-            hint="pass numeric arrays of one length, one row a sample; pad rows to one size",
-        )
+        raise InputRefusedError("the samples cannot be used: " + "; ".join(problems), hint=hint)
+
+
+def _rows_that_are_not_finite(array: Array) -> IntArray:
+    if array.dtype.kind != "f" or array.ndim == 0:
+        return np.zeros(0, np.int64)
+    broken = ~np.isfinite(array)
+    return np.flatnonzero(broken.any(axis=tuple(range(1, array.ndim))))

@@ -11,6 +11,7 @@ from edgekit.core.samples import Samples
 from edgekit.core.tensors import Array, Signature
 from edgekit.errors import InputRefusedError
 from edgekit.runtimes.feed import match_names
+from edgekit.training.losses.mse import Mse
 from edgekit.verification.metric import metric_name, refuse_unfit_labels
 from edgekit.verification.settings import VerifySettings
 
@@ -68,6 +69,40 @@ def refuse_other_labels(splits: Splits, verify: VerifySettings) -> None:
             f"the test labels are {kind}, and {metric_name(metric)} takes class numbers",
             hint="store whole numbers (labels.argmax(1) of one-hot rows), or choose a metric for "
             "values: verify: {metric: mse}",
+        )
+
+
+def refuse_blank_labels(splits: Splits, recipe: Recipe) -> None:
+    """Refuse labels that say nothing to a loss or metric of edgekit's own; all at once.
+
+    Raises:
+        InputRefusedError: They hold NaN or infinity, or every class number is below zero.
+    """
+    verify = recipe.verify or VerifySettings()
+    fits = [fit for fit in (recipe.train, recipe.finetune) if fit is not None]
+    takes_classes = {
+        SplitName.TRAIN: any(not isinstance(fit.loss, Mse) for fit in fits if not fit.function),
+        SplitName.TEST: not isinstance(
+            verify.metric.decisions(np.zeros((1, 2), np.float32)), Unavailable
+        ),
+    }
+    own = {SplitName.TRAIN: all(fit.function for fit in fits), SplitName.TEST: verify.function}
+    problems = []
+    for name, classes in takes_classes.items():
+        if name not in splits or not splits[name].has_labels or own[name]:
+            continue
+        labels = splits[name].labels()
+        if labels.dtype.kind == "f" and not np.isfinite(labels).all():
+            problems.append(f"the labels of '{name.value}' hold NaN or infinity")
+        elif labels.dtype.kind == "i" and classes and labels.max() < 0:
+            problems.append(
+                f"every label of '{name.value}' is below zero, and classes are counted from 0"
+            )
+    if problems:
+        raise InputRefusedError(
+            "; ".join(problems),
+            hint="leave such rows out, or name a function of the recipe's own that knows what "
+            "they mean",
         )
 
 

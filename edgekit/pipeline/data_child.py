@@ -1,7 +1,7 @@
 """Calls a recipe's data function; runs in a child, because the function is the user's."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from edgekit.core.data import DataContext, Split, SplitName
 from edgekit.core.progress import Progress
 from edgekit.core.registry import did_you_mean
 from edgekit.core.samples import save_samples
-from edgekit.errors import UsageError
+from edgekit.errors import InputRefusedError, UsageError
 from edgekit.loading.source import DataSource
 from edgekit.loading.user_code import calling_user_code, load_function
 from edgekit.pipeline.tasks import LoadDataRequest, LoadDataResponse
@@ -23,9 +23,18 @@ def load_data(request: LoadDataRequest, progress: Progress) -> LoadDataResponse:
         InputRefusedError: A split's arrays cannot be used.
     """
     splits = _call(request.source)
+    refused: dict[str, InputRefusedError] = {}
     for number, (name, split) in enumerate(splits.items(), 1):
-        save_samples(request.directory / name, split.inputs, split.labels)
+        try:
+            save_samples(request.directory / name, split.inputs, split.labels)
+        except InputRefusedError as error:
+            refused[name] = error
         progress.update("split", number, len(splits), name)
+    if refused:
+        raise InputRefusedError(
+            "; ".join(f"split '{name}': {error.message}" for name, error in refused.items()),
+            hint="; ".join(dict.fromkeys(error.hint for error in refused.values())),
+        )
     return LoadDataResponse(tuple(splits))
 
 
@@ -73,12 +82,20 @@ def _refuse_other_arrays(function: str, name: str, split: Split) -> None:
     """Refuse what only looks like arrays: lists, tensors, tables.
 
     Raises:
-        UsageError: Inputs are no dictionary of numpy arrays, or labels no numpy array.
+        UsageError: Inputs are no dictionary of numpy arrays by name, or labels no numpy array.
     """
     if not isinstance(split.inputs, Mapping):
         raise UsageError(
             f"the inputs of the split '{name}' of '{function}' are {type(split.inputs).__name__}, "
             "expected a dictionary of arrays",
+            hint="name each array after the argument of forward that takes it: Split({'x': array})",
+        )
+    names: Iterable[object] = split.inputs
+    nameless = [repr(key) for key in names if not isinstance(key, str)]
+    if nameless:
+        raise UsageError(
+            f"the split '{name}' of '{function}' has inputs called {', '.join(nameless)}, "
+            "and names are text",
             hint="name each array after the argument of forward that takes it: Split({'x': array})",
         )
     given: dict[str, object] = {f"input '{key}'": array for key, array in split.inputs.items()}

@@ -125,6 +125,7 @@ def refuse_wrong_data(recipe: Recipe, splits: Splits) -> None:
     data_checks.refuse_unlike_splits(splits)
     data_checks.refuse_missing_splits(splits, recipe)
     data_checks.refuse_other_labels(splits, verify)
+    data_checks.refuse_blank_labels(splits, recipe)
     if isinstance(recipe.model, FileModel):
         signature = open_artifact(recipe.model.file).signature
         data_checks.refuse_misfits(splits, signature)

@@ -55,9 +55,8 @@ def fit(
         ("train", "") if teacher is None else ("finetune", ", taught by the unpruned model")
     )
     by = f" by {settings.function}" if settings.function else ""
-    summary = (
-        f"{settings.epochs} epochs on {samples.count} samples{by}{taught} (seed {settings.seed})"
-    )
+    epochs = "1 epoch" if settings.epochs == 1 else f"{settings.epochs} epochs"
+    summary = f"{epochs} on {samples.count} samples{by}{taught} (seed {settings.seed})"
     return Model(module.eval(), model.signature, (*model.history, Change(step, summary)))
 
 

@@ -22,6 +22,7 @@ LOWEST_DB = -200.0
 
 _NO_LABELS = Unavailable("the samples have no labels")
 _NOT_FINITE = Unavailable("the outputs hold NaN or infinity")
+_LABELS_NOT_FINITE = Unavailable("the labels hold NaN or infinity")
 
 
 def verify(
@@ -198,7 +199,9 @@ def _score(output: Array, labels: Array | None, metric: Metric) -> float | Unava
     if labels is None:
         return _NO_LABELS
     value = metric.value(output, labels)
-    return value if math.isfinite(value) else _NOT_FINITE
+    if math.isfinite(value):
+        return value
+    return _NOT_FINITE if np.isfinite(labels).all() else _LABELS_NOT_FINITE
 
 
 def _loss(

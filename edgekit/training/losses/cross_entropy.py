@@ -40,9 +40,14 @@ class CrossEntropy:
                 hint="the last axis of the first output holds one logit a class, from 0 on",
             )
         flat = labels.reshape(-1).long()
-        return F.cross_entropy(
-            logits.reshape(-1, logits.shape[-1]), flat.clamp(min=-1), ignore_index=-1
+        total = F.cross_entropy(
+            logits.reshape(-1, logits.shape[-1]),
+            flat.clamp(min=-1),
+            ignore_index=-1,
+            reduction="sum",
         )
+        # A batch whose labels are all left out has nothing to say; as a mean it would be NaN.
+        return total / (flat >= 0).sum().clamp(min=1)
 
     def against_teacher(
         self,

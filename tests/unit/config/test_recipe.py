@@ -138,6 +138,8 @@ def test_sections_become_what_loading_takes(folder: Path) -> None:
         ("defines:late", ""),
         ("package.inner:f", ""),
         ("conditional:anything", ""),
+        ("made:anything", ""),
+        ("asked:anything", ""),
     ],
 )
 def test_a_function_is_looked_for_without_running_its_module(
@@ -148,6 +150,8 @@ def test_a_function_is_looked_for_without_running_its_module(
         "class Class: ...\nasync def late(): ...\n"
     )
     (folder / "conditional.py").write_text("if True:\n    anything = 1\n")
+    (folder / "made.py").write_text("globals()['anything'] = len\n")
+    (folder / "asked.py").write_text("def __getattr__(name): ...\n")
     (folder / "package").mkdir()
 
     message = missing_function(reference, folder)

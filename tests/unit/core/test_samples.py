@@ -51,7 +51,7 @@ def test_fingerprint_changes_with_one_value(tmp_path: Path) -> None:
         ({"x": np.zeros((0, 2), np.float32)}, None, "has no rows"),
         ({"x": np.zeros((2, 2)), "y": np.zeros(3)}, None, "lengths differ"),
         ({"x": np.array([{}, {}], dtype=object)}, None, "Python objects"),
-        ({"x": np.array([1.0, np.nan])}, None, "NaN"),
+        ({"x": np.array([1.0, np.nan])}, None, r"infinity in 1 of 2 rows, first in row 1 \("),
         ({"labels": np.zeros(2)}, None, "cannot be called"),
         ({"x": np.zeros(2)}, np.zeros(3), "lengths differ"),
     ],
@@ -129,3 +129,11 @@ def test_renamed_samples_are_the_same_arrays_under_other_names(tmp_path: Path) -
 
     assert again.head(2).inputs(0, 1)["y/z"].tolist() == [9.0]
     assert again.count == 3
+
+
+def test_labels_of_any_type_can_be_kept(tmp_path: Path) -> None:
+    days = np.array(["2020-02-29", "2024-02-29"], dtype="datetime64[D]")
+
+    samples = save_samples(tmp_path / "s", {"x": np.ones((2, 3), np.float32)}, days)
+
+    assert samples.labels().tolist() == days.tolist()

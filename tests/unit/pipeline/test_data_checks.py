@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from support import onnx_models
 
-from edgekit.config.recipe import read_recipe
+from edgekit.config.recipe import Recipe, read_recipe
 from edgekit.core.data import SplitName
 from edgekit.core.samples import save_samples
 from edgekit.core.tensors import Array, Dim, DType, Signature, TensorSpec
@@ -14,6 +14,7 @@ from edgekit.errors import InputRefusedError
 from edgekit.loading.artifact import open_artifact
 from edgekit.pipeline.data_checks import (
     Splits,
+    refuse_blank_labels,
     refuse_misfits,
     refuse_missing_splits,
     refuse_other_labels,
@@ -31,6 +32,14 @@ IMAGES = np.full((4, 1, 8, 8), 0.5, np.float32)
 CLASSES = np.arange(4)
 
 
+def recipe(folder: Path, settings: str) -> Recipe:
+    (folder / "net.py").write_text("def build(): ...\ndef load(context): ...\n")
+    (folder / "recipe.yaml").write_text(
+        "name: r\nmodel: {factory: 'net:build'}\ndata: {function: 'net:load'}\n" + settings
+    )
+    return read_recipe(str(folder / "recipe.yaml"))
+
+
 def splits(folder: Path, **given: Given) -> Splits:
     return {
         SplitName(name): save_samples(folder / name, inputs, labels)
@@ -45,6 +54,7 @@ def splits(folder: Path, **given: Given) -> Splits:
         ({"image": IMAGES[:, :, :6]}, CLASSES, r"\[1, 8, 8\] in 'train' and float32\[1, 6, 8\]"),
         ({"image": IMAGES.astype(np.uint8)}, CLASSES, r"float32.*'train' and uint8.*'test'"),
         ({"image": IMAGES}, np.array(list("abcd")), "labels of 'test' are <U1, not numbers"),
+        ({"image": IMAGES}, CLASSES.astype("M8[s]"), "are datetime64.s., not numbers"),
     ],
 )
 def test_a_split_unlike_the_others_is_refused(
@@ -80,6 +90,47 @@ def test_labels_are_of_the_kind_that_the_metric_reads(tmp_path: Path) -> None:
 
     refuse_other_labels(given, VerifySettings(Mse()))
     refuse_other_labels(given, VerifySettings(function="score:own"))
+
+
+GAPS = np.full((4, 2), np.nan, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "settings", "message"),
+    [
+        ("train", GAPS, "train: {}", "labels of 'train' hold NaN or infinity"),
+        ("test", GAPS, "verify: {metric: mse}", "labels of 'test' hold NaN or infinity"),
+        ("train", CLASSES - 9, "train: {}", "every label of 'train' is below zero"),
+        ("test", CLASSES - 9, "verify: {metric: token_accuracy}", "'test' is below zero"),
+    ],
+)
+def test_labels_that_say_nothing_are_refused(
+    name: str, labels: Array, settings: str, message: str, tmp_path: Path
+) -> None:
+    named: dict[str, Given] = {name: ({"x": IMAGES}, labels)}
+    given = splits(tmp_path, **named)
+
+    with pytest.raises(InputRefusedError, match=message):
+        refuse_blank_labels(given, recipe(tmp_path, settings))
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "settings"),
+    [
+        ("train", GAPS, "train: {function: 'net:load'}"),
+        ("test", GAPS, "verify: {function: 'net:load'}"),
+        ("train", CLASSES - 9, "train: {loss: mse}"),
+        ("test", CLASSES - 9, "verify: {metric: mae}"),
+        ("train", CLASSES - 1, "train: {}"),
+    ],
+)
+def test_labels_that_something_knows_how_to_read_pass(
+    name: str, labels: Array, settings: str, tmp_path: Path
+) -> None:
+    named: dict[str, Given] = {name: ({"x": IMAGES}, labels)}
+    given = splits(tmp_path, **named)
+
+    refuse_blank_labels(given, recipe(tmp_path, settings))
 
 
 def test_a_split_on_another_scale_is_pointed_out(tmp_path: Path) -> None:
@@ -131,15 +182,13 @@ def test_labels_that_match_or_cannot_be_judged_yet_pass(
 
 
 def test_splits_that_steps_need_are_missed_all_at_once(tmp_path: Path) -> None:
-    (tmp_path / "net.py").write_text("def build(): ...\ndef load(context): ...\n")
-    (tmp_path / "recipe.yaml").write_text(
-        "name: r\nmodel: {factory: 'net:build'}\ndata: {function: 'net:load'}\n"
-        "train: {epochs: 1}\nprune: {ratio: 50 %}\nexport: {formats: [onnx]}\nquantize: {}\n"
+    wanted = recipe(
+        tmp_path,
+        "train: {epochs: 1}\nprune: {ratio: 50 %}\nexport: {formats: [onnx]}\nquantize: {}",
     )
-    recipe = read_recipe(str(tmp_path / "recipe.yaml"))
 
     with pytest.raises(InputRefusedError) as caught:
-        refuse_missing_splits(splits(tmp_path, test=({"x": IMAGES}, None)), recipe)
+        refuse_missing_splits(splits(tmp_path, test=({"x": IMAGES}, None)), wanted)
 
     assert caught.value.message == (
         "training needs the split 'train'; pruning needs the split 'calibration'; quantization "

@@ -38,6 +38,7 @@ def load(folder: Path, returned: str, name: str = "given_data") -> None:
         ("{'test': Split(X)}", "inputs of the split 'test' of .* are ndarray"),
         ("{'test': Split({'x': X.tolist()}, [1])}", "input 'x' is list; labels is list"),
         ("{'test': Split({'x': np.ma.masked_array(X, X > 0)})}", "input 'x' is MaskedArray"),
+        ("{'test': Split({3: X})}", "inputs called 3, and names are text"),
         ("{'test': Split({'x': X})}[0]", "failed at .*: KeyError: 0"),
     ],
 )
@@ -81,3 +82,11 @@ def test_a_function_without_its_argument_is_told_of_it(tmp_path: Path) -> None:
         load_data(LoadDataRequest(source, tmp_path / "out"), SILENT)
 
     assert "DataContext" in caught.value.hint
+
+
+def test_every_split_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputRefusedError) as caught:
+        load(tmp_path, "{'train': Split({'x': X[:0]}), 'test': Split({'x': X * np.nan})}")
+
+    assert "split 'train': the samples cannot be used: 'x' has no rows" in caught.value.message
+    assert "split 'test': the samples cannot be used: 'x' holds NaN" in caught.value.message

@@ -92,6 +92,8 @@ def test_values_that_are_no_numbers_make_their_metric_unavailable() -> None:
     assert (found.candidate, found.loss) == (reason, reason)
     assert verify({"y": SCORES * np.nan}, {"y": SCORES}, SCORES, Mse()).loss == reason
     assert found.reference == 0.0
+    gaps = verify({"y": SCORES}, {"y": SCORES}, SCORES * np.nan, Mse())
+    assert gaps.candidate == Unavailable("the labels hold NaN or infinity")
 
 
 def test_the_same_infinity_on_both_sides_is_no_difference() -> None:

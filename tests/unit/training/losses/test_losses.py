@@ -29,6 +29,14 @@ def test_negative_labels_do_not_count() -> None:
     torch.testing.assert_close(loss, -torch.log_softmax(LOGITS, 1)[0, 0])
 
 
+def test_a_batch_of_which_no_label_counts_changes_nothing() -> None:
+    batch = Batch({}, torch.tensor([-1, -1]))
+
+    loss = CrossEntropy().against_labels({"output": LOGITS}, batch)
+
+    assert loss.item() == 0
+
+
 def test_sequences_of_labels_fit_sequences_of_logits() -> None:
     steps = LOGITS.repeat(2, 1, 1)
 
