@@ -22,16 +22,23 @@ def overrides(graph: onnx.GraphProto, names: Collection[str]) -> dict[str, list[
 
     Channels of a depthwise convolution differ by orders of magnitude, and each has few weights: a
     scale for all would leave many of them nothing but zero. Short channels of a Gemm share one.
+    onnxruntime's product has int8 kernels for one scale of what stands left, which is unsigned if
+    the other side is, and for as many as there are columns of a single matrix on the right.
     """
     shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
     found: dict[str, list[Override]] = {}
     for node in graph.node:
-        if node.name not in names or len(node.input) < 2 or node.input[1] not in shapes:
+        if node.name not in names:
             continue
+        if node.op_type == "MatMul" and node.input[0] in shapes:
+            found[node.input[0]] = [{"quant_type": QuantType.QUInt8, "symmetric": False}]
+        if len(node.input) < 2 or node.input[1] not in shapes:
+            continue
+        shape = shapes[node.input[1]]
         if node.op_type == "Conv" and integer(node, "group", 1) > 1:
             found[node.input[1]] = [{"axis": 0}]
-        elif node.op_type == "Gemm":
-            length = shapes[node.input[1]][integer(node, "transB", 0)]
-            if length < _LONG_COLUMN:
-                found[node.input[1]] = [{"quant_type": QuantType.QInt8, "symmetric": True}]
+        elif (node.op_type == "Gemm" and shape[integer(node, "transB", 0)] < _LONG_COLUMN) or (
+            node.op_type == "MatMul" and len(shape) != 2
+        ):
+            found[node.input[1]] = [{"quant_type": QuantType.QInt8, "symmetric": True}]
     return found

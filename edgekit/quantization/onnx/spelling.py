@@ -1,10 +1,13 @@
 """Operators without an int8 kernel in onnxruntime, said in those that have one."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import numpy as np
 import onnx
 from onnx.helper import make_node
 
-from edgekit.core.tensors import FloatArray
+from edgekit.core.tensors import Array, FloatArray
 from edgekit.quantization.onnx.rewrite import Known, Replacement, integer, integers, number
 
 WEIGHTED = frozenset({"Conv", "Gemm", "MatMul"})
@@ -92,23 +95,21 @@ def plain_product(node: onnx.NodeProto, known: Known) -> Replacement | None:
 
     onnxruntime's quantizer takes every bias for such a vector, though other shapes are stretched
     to one, and its int8 kernel has other factors than the float one. A bias that differs from row
-    to row is added behind the Gemm.
+    to row, or is no constant, is added behind the Gemm.
     """
-    bias = known.floats.get(node.input[2]) if len(node.input) > 2 else None
     weights = known.floats.get(node.input[1])
-    if bias is None or weights is None:
+    if weights is None or len(node.input) < 3 or not node.input[2]:
         return None
+    if node.input[2] not in known.floats:
+        return _sum_with_product(node)
+    bias = known.floats[node.input[2]]
     alpha, beta = (np.float32(number(node, name, 1)) for name in ("alpha", "beta"))
     channels = weights.shape[0 if integer(node, "transB", 0) else 1]
     if bias.shape == (channels,) and alpha == beta == 1:
         return None
     name, value = f"{node.output[0]}/bias", beta * bias
     constants = {name: value}
-    gemm = onnx.NodeProto()
-    gemm.CopyFrom(node)
-    kept = [one for one in node.attribute if one.name not in {"alpha", "beta"}]
-    del gemm.attribute[:]
-    gemm.attribute.extend(kept)
+    gemm = _without(node, "alpha", "beta")
     if alpha != 1:
         gemm.input[1] = f"{node.output[0]}/weights"
         constants[gemm.input[1]] = alpha * weights
@@ -116,10 +117,39 @@ def plain_product(node: onnx.NodeProto, known: Known) -> Replacement | None:
         gemm.input[2] = name
         constants[name] = np.broadcast_to(value, (1, channels))[0]
         return Replacement([gemm], constants)
+    return _added_behind(node, gemm, name, constants)
+
+
+def _sum_with_product(node: onnx.NodeProto) -> Replacement:
+    """Return a Gemm with an activation for its bias as a Gemm and an addition."""
+    gemm = _without(node, "beta")
+    beta = number(node, "beta", 1)
+    if beta == 1:
+        return _added_behind(node, gemm, node.input[2], {})
+    factor, scaled = f"{node.output[0]}/beta", f"{node.output[0]}/scaled"
+    multiply = make_node("Mul", [node.input[2], factor], [scaled], f"{node.name}/beta")
+    behind = _added_behind(node, gemm, scaled, {factor: np.array(beta, np.float32)})
+    return replace(behind, nodes=[multiply, *behind.nodes])
+
+
+def _added_behind(
+    node: onnx.NodeProto, gemm: onnx.NodeProto, added: str, constants: Mapping[str, Array]
+) -> Replacement:
+    """Return `gemm`, without its own bias, and what is `added` to its output."""
     del gemm.input[2]
     gemm.output[0] = f"{node.output[0]}/product"
-    added = make_node("Add", [gemm.output[0], name], [node.output[0]], f"{node.name}/bias")
-    return Replacement([gemm, added], constants)
+    add = make_node("Add", [gemm.output[0], added], [node.output[0]], f"{node.name}/bias")
+    return Replacement([gemm, add], constants)
+
+
+def _without(node: onnx.NodeProto, *names: str) -> onnx.NodeProto:
+    """Return a copy of `node` without these attributes."""
+    copied = onnx.NodeProto()
+    copied.CopyFrom(node)
+    kept = [one for one in node.attribute if one.name not in names]
+    del copied.attribute[:]
+    copied.attribute.extend(kept)
+    return copied
 
 
 def _axes(node: onnx.NodeProto, known: Known) -> tuple[int, ...]:

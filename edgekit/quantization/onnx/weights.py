@@ -61,7 +61,7 @@ def part_weights(graph: onnx.GraphProto, names: Collection[str]) -> None:
             tensor = constants.get(node.input[place]) if place < len(node.input) else None
             if tensor is None:
                 continue
-            kept = _kept_axes(node, tensor)
+            kept = _kept_axes(node, tensor, place)
             known = axes.setdefault(tensor.name, {kept: tensor.name})
             if kept not in known:
                 known[kept] = f"{tensor.name}/{len(known)}"
@@ -95,7 +95,7 @@ def _store(
             if name in constants and is_worth_it(constants[name]):
                 if name not in stored:
                     tensor = constants[name]
-                    stored[name] = _stored(graph, tensor, _kept_axes(node, tensor))
+                    stored[name] = _stored(graph, tensor, _kept_axes(node, tensor, place))
                 node.input[place] = stored[name][-1].output[0]
                 yield node.name
     # An operator kept in float may still read the original; trimming drops it if nothing does.
@@ -123,14 +123,14 @@ def _is_worth_it(tensor: onnx.TensorProto) -> bool:
     return bool(np.isfinite(onnx.numpy_helper.to_array(tensor)).all())
 
 
-def _kept_axes(node: onnx.NodeProto, tensor: onnx.TensorProto) -> tuple[int, ...]:
-    """Return the axes along which each slice of a weight has a scale of its own."""
+def _kept_axes(node: onnx.NodeProto, tensor: onnx.TensorProto, place: int) -> tuple[int, ...]:
+    """Return the axes along which each slice of a weight, input `place`, has its own scale."""
     if node.op_type in {"GRU", "LSTM", "RNN"}:
         return (0, 1)
     if node.op_type == "ConvTranspose":
         return (1,)
     if node.op_type == "MatMul":
-        return (len(tensor.dims) - 1,)
+        return (max(len(tensor.dims) - 2 + place, 0),)
     if node.op_type == "Gemm":
         return (0,) if any(a.name == "transB" and a.i for a in node.attribute) else (1,)
     if node.op_type in _TAKING_CONSTANTS:

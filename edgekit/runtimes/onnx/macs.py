@@ -27,6 +27,11 @@ _NEEDS_QUANTIZED_OUTPUT = {"Conv"}
 _INT8_KERNELS = {"Conv", "MatMul", "Gemm"}
 _INT8_AS_STORED = {"LSTM", "MatMul"}
 _INT8_BITS = 8
+_INT8, _UINT8, _INT32 = (
+    onnx.TensorProto.INT8,
+    onnx.TensorProto.UINT8,
+    onnx.TensorProto.INT32,
+)
 
 
 @dataclass(frozen=True)
@@ -52,16 +57,21 @@ def count_macs(model: onnx.ModelProto) -> tuple[OperatorMacs, ...]:
     put_in_order(sized.graph)
     _fix_named_axes(sized.graph)
     _name_as_standard(sized.graph)
-    inferred = onnx.shape_inference.infer_shapes(sized)
+    inferred = onnx.shape_inference.infer_shapes(sized, data_prop=True)
     return tuple(_count(inferred.graph, {}, {}))
 
 
 def _fix_named_axes(graph: onnx.GraphProto) -> None:
+    """Give the inputs a batch of 1, and let the shapes of all else follow from theirs."""
     del graph.value_info[:]
-    for info in (*graph.input, *graph.output):
+    for info in graph.input:
         for dim in info.type.tensor_type.shape.dim:
             if not dim.HasField("dim_value"):
                 dim.dim_value = 1
+    for info in graph.output:
+        for dim in info.type.tensor_type.shape.dim:
+            if not dim.HasField("dim_value"):
+                dim.Clear()
 
 
 def _name_as_standard(graph: onnx.GraphProto) -> None:
@@ -95,7 +105,7 @@ def _count(
 ) -> Iterator[OperatorMacs]:
     shapes = {**outer, **_shapes(graph)}
     constants = {**around, **scalars_of(graph)}
-    integers = {i.name for i in graph.initializer if i.data_type == onnx.TensorProto.INT8}
+    types = {i.name: i.data_type for i in graph.initializer}
     producers = {name: node for node in graph.node for name in node.output}
     consumers: dict[str, list[str]] = {}
     for node in graph.node:
@@ -112,8 +122,8 @@ def _count(
             macs = _FORMULAS[kind](_operands(node, shapes))
             is_int8 = (
                 node.op_type in _INTEGER_OPS
-                or (kind in _INT8_AS_STORED and node.input[1] in integers)
-                or _is_int8(node, producers, consumers)
+                or (kind in _INT8_AS_STORED and types.get(node.input[1]) == _INT8)
+                or _is_int8(node, producers, consumers, types)
             )
             yield OperatorMacs(node.name or node.output[0], kind, macs, is_int8)
 
@@ -138,16 +148,27 @@ def _is_int8(
     node: onnx.NodeProto,
     producers: Mapping[str, onnx.NodeProto],
     consumers: Mapping[str, list[str]],
+    types: Mapping[str, int],
 ) -> bool:
     if node.op_type not in _INT8_KERNELS:
         return False
-    for name in node.input[:2]:
-        producer = producers.get(name)
-        if producer is None or producer.op_type != "DequantizeLinear":
-            return False
+    read = [producers.get(name, onnx.NodeProto()) for name in node.input if name]
+    if any(producer.op_type != "DequantizeLinear" for producer in read[:2]):
+        return False
+    # A product that adds an activation, or multiplies signed by unsigned, has no int8 kernel.
+    if node.op_type == "Gemm" and any(types.get(b.input[0]) != _INT32 for b in read[2:]):
+        return False
+    if node.op_type == "MatMul" and [_levels(one, types) for one in read] == [_INT8, _UINT8]:
+        return False
     return node.op_type not in _NEEDS_QUANTIZED_OUTPUT or all(
         op_type == "QuantizeLinear" for op_type in consumers.get(node.output[0], ["output"])
     )
+
+
+def _levels(dequantize: onnx.NodeProto, types: Mapping[str, int]) -> int:
+    """Return the type of what an operator turns into floats, as its constants tell it."""
+    known = (types[name] for name in (*dequantize.input[2:], dequantize.input[0]) if name in types)
+    return next(known, _UINT8)
 
 
 def _conv(operands: _Operands) -> int:

@@ -96,6 +96,59 @@ def test_a_multiplication_between_dequantized_tensors_is_int8() -> None:
     assert found.macs == 8 * 3
 
 
+def test_a_product_that_adds_an_activation_is_float() -> None:
+    model = onnx_models.quantized()
+    product = next(node for node in model.graph.node if node.op_type == "MatMul")
+    product.op_type = "Gemm"
+    product.input.append(product.input[0])
+
+    assert not macs_onnx.count_macs(model)[0].is_int8
+
+
+@pytest.mark.parametrize(("activation", "is_int8"), [(np.uint8, False), (np.int8, True)])
+def test_signed_weights_stand_left_of_signed_activations_only(
+    activation: type[np.int8 | np.uint8], *, is_int8: bool
+) -> None:
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"]),
+        helper.make_node("DequantizeLinear", ["w", "s"], ["f"]),
+        helper.make_node("MatMul", ["f", "d"], ["y"]),
+    ]
+    constants: dict[str, np.ndarray] = {
+        "s": np.array(0.1, np.float32),
+        "z": np.array(0, activation),
+        "w": np.ones((3, 8), np.int8),
+    }
+    initializers = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    model = graph_model(nodes, [tensor("x", [8, 4])], [tensor("y", [3, 4])], initializers)
+
+    assert macs_onnx.count_macs(model)[0].is_int8 is is_int8
+
+
+def test_sizes_are_followed_through_the_arithmetic_on_them() -> None:
+    nodes = [
+        helper.make_node("Shape", ["x"], ["shape"]),
+        helper.make_node("Gather", ["shape", "first"], ["rows"]),
+        helper.make_node("Concat", ["rows", "rest"], ["wanted"], axis=0),
+        helper.make_node("Reshape", ["x", "wanted"], ["pairs"]),
+        helper.make_node("MatMul", ["pairs", "w"], ["y"]),
+    ]
+    constants: dict[str, np.ndarray] = {
+        "first": np.array([0]),
+        "rest": np.array([4, 2]),
+        "w": weights(2, 3),
+    }
+    initializers = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    outputs = [tensor("y", ["n", "pairs", 3])]
+
+    (found,) = macs_onnx.count_macs(
+        graph_model(nodes, [tensor("x", ["n", 8])], outputs, initializers)
+    )
+
+    assert found.macs == 4 * 2 * 3
+
+
 def test_an_integer_operator_is_int8() -> None:
     model = graph_model(
         [helper.make_node("MatMulInteger", ["x", "w"], ["y"], name="product")],

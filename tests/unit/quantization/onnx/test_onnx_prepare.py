@@ -50,6 +50,15 @@ def kinds(model: onnx.ModelProto) -> list[str]:
     return [node.op_type for node in model.graph.node]
 
 
+def kinds_run(path: Path) -> set[str]:
+    """Return the types of operators that onnxruntime makes of a file as it loads it."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.optimized_model_filepath = str(path.with_suffix(".run"))
+    onnxruntime.InferenceSession(path, options)
+    return set(kinds(onnx.load(options.optimized_model_filepath)))
+
+
 def values(*shape: int, seed: int = 0) -> Array:
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
@@ -400,6 +409,37 @@ def test_a_bias_of_a_gemm_may_have_any_shape_and_factor(
     assert_same(model, prepared(model, ()), values(3, 300, seed=2))
     assert made.report.int8_macs_percent == 100
     assert sqnr_db(made) > 30  # 8 bits give 6 dB each, less what two layers of rounding cost
+
+
+@pytest.mark.parametrize("beta", [1.0, 0.5])
+def test_an_activation_that_a_gemm_adds_is_added_behind_it(beta: float, tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Gemm", ["x", "w", "x"], ["h"], name="wide", beta=beta),
+        helper.make_node("MatMul", ["h", "v"], ["y"], name="head"),
+    ]
+    model = model_of(nodes, ["batch", 16], w=weights(16, 16), v=weights(16, 4))
+
+    made = quantized(tmp_path, Format.ONNX, model, x=values(30, 16))
+
+    assert_same(model, prepared(model, ()), values(3, 16, seed=2))
+    assert made.report.int8_macs_percent == 100
+    assert sqnr_db(made) > 30  # 8 bits give 6 dB each, less what two layers of rounding cost
+
+
+@pytest.mark.parametrize(
+    ("operands", "shape"), [(["w", "x"], (5, 6)), (["x", "w"], (1, 6, 5)), (["w", "x"], (2, 6, 6))]
+)
+def test_weights_of_a_product_may_stand_left_and_be_stacked(
+    operands: list[str], shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    nodes = [helper.make_node("MatMul", operands, ["y"], name="mix")]
+    model = model_of(nodes, [2, 6, 6], w=weights(*shape))
+
+    made = quantized(tmp_path, Format.ONNX, model, x=values(30, 6, 6))
+
+    assert made.report.int8_macs_percent == 100
+    assert sqnr_db(made) > 30  # 8 bits give 6 dB each, less what two layers of rounding cost
+    assert kinds_run(made.path) == {"QuantizeLinear", "QLinearMatMul", "DequantizeLinear"}
 
 
 @pytest.mark.parametrize(
