@@ -82,13 +82,20 @@ def _run(given: list[str]) -> int:
 
 @contextlib.contextmanager
 def _stoppable() -> Iterator[None]:
-    """Let SIGTERM end a command the way Ctrl-C does: children stopped, partial files gone."""
+    """Let other ends of a command be like Ctrl-C: children stopped, partial files gone.
 
-    def stop(_number: int, _frame: FrameType | None) -> NoReturn:
-        raise KeyboardInterrupt("SIGTERM")
+    They are SIGTERM, and SIGHUP as a closed terminal sends it, unless nohup had it ignored.
+    """
 
-    previous = signal.signal(signal.SIGTERM, stop)
+    def stop(number: int, _frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    previous = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
+        for number, handler in previous.items():
+            if handler is not signal.SIG_IGN:
+                signal.signal(number, stop)
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)

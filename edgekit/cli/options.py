@@ -26,6 +26,8 @@ class _ExistingFile(click.Path):
         """Return the path; see `click.ParamType.convert`."""
         path = Path(value)
         try:
+            if path.is_symlink() and not path.exists():
+                self.fail(f"'{value}' is a link that leads to no file", param, ctx)
             if not path.exists() and path.parent.is_dir():
                 from edgekit.core.registry import did_you_mean
 

@@ -95,12 +95,17 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def refuse_overwrite(path: Path, *, force: bool) -> None:
-    """Refuse to replace an existing file unless told to.
+def refuse_overwrite(path: Path, *, force: bool, source: Path | None = None) -> None:
+    """Refuse to replace an existing file unless told to, and what it is made from in any case.
 
     Raises:
-        StorageError: `path` exists and `force` is not set.
+        StorageError: `path` exists and `force` is not set, or it is the file `source`.
     """
+    if source is not None and path.exists() and path.samefile(source):
+        raise StorageError(
+            f"{path} is the file that it would be made from, and compared with",
+            hint="name another file",
+        )
     if path.exists() and not force:
         raise StorageError(f"{path} already exists", hint="pass --force to replace it")
 

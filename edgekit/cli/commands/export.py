@@ -103,7 +103,7 @@ def _export_file(out: Output, asked: Asked) -> None:
     if set(asked.formats) - {Format.TFLITE.value}:
         raise click.UsageError(f"{path} is a model file, and --format can be tflite alone")
     destination = asked.out or path.with_suffix(".tflite")
-    refuse_overwrite(destination, force=asked.force)
+    refuse_overwrite(destination, force=asked.force, source=path)
     artifact = open_artifact(path)
     with scratch_folder() as folder, out.progress() as progress:
         samples = named_or_random(asked.data, artifact.signature, _TRACED, folder / "samples")

@@ -91,7 +91,7 @@ def command(out: Output, asked: Asked) -> None:
     from edgekit.pipeline import onnx_file
 
     settings, by = _settings(asked), judge(asked.metric, asked.max_loss, asked.test)
-    refuse_overwrite(asked.destination, force=asked.force)
+    refuse_overwrite(asked.destination, force=asked.force, source=asked.model)
     artifact = open_artifact(asked.model)
     with scratch_folder() as folder, out.progress() as progress:
         train, test = _samples(asked, artifact, folder)

@@ -133,7 +133,7 @@ def command(out: Output, asked: Asked) -> None:
 
     settings, by = _settings(asked), judge(asked.metric, asked.max_loss, asked.test)
     _refuse_contradictions(asked)
-    refuse_overwrite(asked.destination, force=asked.force)
+    refuse_overwrite(asked.destination, force=asked.force, source=asked.model)
     artifact = open_artifact(asked.model)
     if asked.allow_quantized and artifact.precision is Precision.INT8:
         _pass_through(out, asked, artifact)

@@ -136,19 +136,33 @@ def test_an_interrupt_says_what_is_kept(shell: Shell, monkeypatch: pytest.Monkey
     assert "finished steps are kept" in ran.err
 
 
-def test_sigterm_ends_a_command_as_an_interrupt_does(
-    shell: Shell, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_other_signals_end_a_command_as_an_interrupt_does(
+    number: signal.Signals, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(
-        target.list_targets, "callback", lambda **_: os.kill(os.getpid(), signal.SIGTERM)
-    )
+    before = signal.getsignal(number)
+    monkeypatch.setattr(target.list_targets, "callback", lambda **_: os.kill(os.getpid(), number))
 
     ran = shell("target", "list")
 
     assert ran.code == 130
-    assert "interrupted by SIGTERM; finished steps are kept" in ran.err
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert f"interrupted by {number.name}; finished steps are kept" in ran.err
+    assert signal.getsignal(number) is before
+
+
+def test_a_command_under_nohup_outlives_its_terminal(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        target.list_targets, "callback", lambda **_: os.kill(os.getpid(), signal.SIGHUP)
+    )
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        ran = shell("target", "list")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+    assert (ran.code, ran.err) == (0, "")
 
 
 def test_a_reader_that_goes_away_is_no_reason_to_complain() -> None:

@@ -108,6 +108,14 @@ def test_a_missing_file_names_the_closest_beside_it(shell: Shell, recipe: Path) 
     assert (ran.code, "did you mean 'cnn.onnx'?" in ran.err) == (2, True)
 
 
+def test_a_link_that_leads_nowhere_is_called_one(shell: Shell, recipe: Path) -> None:
+    Path("link.onnx").symlink_to("cnn.onx")
+
+    ran = shell("inspect", "link.onnx")
+
+    assert (ran.code, "is a link that leads to no file" in ran.err) == (2, True)
+
+
 def test_check_says_which_record_it_took(shell: Shell, recipe: Path) -> None:
     shell("run", recipe)
 

@@ -160,6 +160,17 @@ def test_existing_file_is_kept_unless_forced(tmp_path: Path) -> None:
     refuse_overwrite(path, force=True)
 
 
+def test_a_file_is_not_made_from_itself_even_when_forced(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.touch()
+    (tmp_path / "link").symlink_to(path)
+
+    with pytest.raises(StorageError, match="would be made from"):
+        refuse_overwrite(tmp_path / "link", force=True, source=path)
+
+    refuse_overwrite(tmp_path / "other", force=False, source=path)
+
+
 def test_storage_error_names_the_path_and_the_cure(tmp_path: Path) -> None:
     with (
         pytest.raises(StorageError, match=r"somewhere: the disk is full\n.*free some space"),
