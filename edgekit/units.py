@@ -193,7 +193,6 @@ def _written(unit: str) -> Callable[[float], str]:
 
 
 Bytes = Annotated[int, BeforeValidator(parse_bytes), PlainSerializer(_written("B"))]
-DurationNs = Annotated[int, BeforeValidator(parse_duration_ns), PlainSerializer(_written("ns"))]
 DurationS = Annotated[float, BeforeValidator(parse_duration_s), PlainSerializer(_written("s"))]
 FrequencyHz = Annotated[int, BeforeValidator(parse_frequency_hz), PlainSerializer(_written("Hz"))]
 BytesPerSecond = Annotated[

@@ -8,11 +8,9 @@ from edgekit.reporting.markdown import files_markdown, run_markdown
 from edgekit.reporting.report import FilesReport
 from edgekit.reporting.terminal import files_view, run_view, write
 
-FORMATS = ("text", "json", "markdown")
-
 
 def show(report: RunRecord | FilesReport, style: str) -> None:
-    """Write a report to stdout in one of `FORMATS`."""
+    """Write a report to stdout; `style` is `text`, `json` or `markdown`."""
     match style, report:
         case "json", _:
             sys.stdout.write(to_json(report))

@@ -16,6 +16,7 @@ from edgekit.verification.metric import metric_name, refuse_unfit_labels
 from edgekit.verification.settings import VerifySettings
 
 Splits = Mapping[SplitName, Samples]
+"""The samples of a run by what they are for."""
 
 _LARGEST_FACTOR = 10.0
 """Between the magnitudes of two splits; pixels up to 255 beside pixels up to 1 are far beyond."""

@@ -14,13 +14,14 @@ from edgekit.core.tensors import Array
 from edgekit.emulation.setup import emulator
 from edgekit.errors import TargetUnavailableError
 from edgekit.pipeline import tasks
-from edgekit.pipeline.rows import Line
-from edgekit.pipeline.stages import Stage, score_of
+from edgekit.pipeline.rows import Line, Row
+from edgekit.pipeline.stages import Stage, on_tflite_runtime, score_of
 from edgekit.pipeline.workbench import Workbench
 from edgekit.profiling.machine import describe_machine
 from edgekit.profiling.profile import profile, unreached
 from edgekit.profiling.settings import ProfileSettings
 from edgekit.runtimes.execute import execute
+from edgekit.runtimes.tflite_runtime import execute_there
 from edgekit.verification.scoring import Score
 
 _OUTPUTS = "outputs"
@@ -52,6 +53,24 @@ def outputs(workbench: Workbench, line: Line, samples: Samples) -> dict[str, Arr
         return Executed(samples.count)
 
     _, place = workbench.result(Stage.VERIFY, line.row.value, Executed, make)
+    return open_arrays(place / _OUTPUTS)
+
+
+def outputs_on_tflite_runtime(
+    workbench: Workbench, row: Row, artifact: Artifact, samples: Samples
+) -> dict[str, Array]:
+    """Return what a row's file gives on tflite-runtime: arrays `[samples, ...]`, memory-mapped.
+
+    Raises:
+        InputRefusedError: The file makes the runtime fail or crash.
+        UnsupportedError: The runtime is not set up, or lacks a kernel.
+    """
+
+    def make(folder: Path) -> Executed:
+        execute_there(artifact, samples, folder / _OUTPUTS, progress=workbench.progress)
+        return Executed(samples.count)
+
+    _, place = workbench.result(Stage.VERIFY, on_tflite_runtime(row), Executed, make)
     return open_arrays(place / _OUTPUTS)
 
 

@@ -1,23 +1,18 @@
 """TFLite files on tflite-runtime: int8 files that are right on LiteRT can be wrong on it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.core.artifact import Artifact
 from edgekit.core.progress import Progress
-from edgekit.core.samples import Samples, open_arrays
+from edgekit.core.samples import Samples
 from edgekit.core.tensors import Array
 from edgekit.errors import UnsupportedError
-from edgekit.pipeline.rows import Row
-from edgekit.pipeline.stages import Stage, there
-from edgekit.pipeline.workbench import Workbench
 from edgekit.runtimes.execute import execute
 from edgekit.runtimes.tflite_runtime import VERSION, execute_there, folder
 from edgekit.verification.settings import VerifySettings
 from edgekit.verification.verify import verify
 
-_OUTPUTS = "outputs"
 _NAME = f"tflite-runtime {VERSION}"
 
 _OTHER_ROUNDING_DB = 6.0
@@ -25,31 +20,6 @@ _OTHER_ROUNDING_DB = 6.0
 
 _RIGHT_DB = 15.0
 """Files that are computed wrongly have -1 to 8 dB; those that are right, 20 and more."""
-
-
-@dataclass(frozen=True)
-class Executed:
-    """Says that the outputs are there."""
-
-    samples: int
-
-
-def outputs_there(
-    workbench: Workbench, row: Row, artifact: Artifact, samples: Samples
-) -> dict[str, Array]:
-    """Return what a file gives on tflite-runtime: arrays `[samples, ...]`, memory-mapped.
-
-    Raises:
-        InputRefusedError: The file makes the runtime fail or crash.
-        UnsupportedError: The runtime is not set up, or lacks a kernel.
-    """
-
-    def make(place: Path) -> Executed:
-        execute_there(artifact, samples, place / _OUTPUTS, progress=workbench.progress)
-        return Executed(samples.count)
-
-    _, place = workbench.result(Stage.VERIFY, there(row), Executed, make)
-    return open_arrays(place / _OUTPUTS)
 
 
 def why_unchecked() -> str:

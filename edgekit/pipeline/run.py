@@ -22,12 +22,20 @@ from edgekit.core.workspace import Workspace
 from edgekit.errors import EdgekitError, InputRefusedError, TargetUnavailableError, UnsupportedError
 from edgekit.loading.artifact import open_artifact
 from edgekit.pipeline import data_checks, findings, old_runtime, steps, tasks
+from edgekit.pipeline.data_checks import Splits
 from edgekit.pipeline.fingerprint import library_versions
 from edgekit.pipeline.preflight import refuse_what_cannot_run
 from edgekit.pipeline.record import Outputs, publish, results_of
 from edgekit.pipeline.rows import FLOAT_ROW, INT8_ROW, Line, Row
-from edgekit.pipeline.stages import Stage, by_target, is_as_it_came, plan, runtimes_of, there
-from edgekit.pipeline.steps import File, Splits
+from edgekit.pipeline.stages import (
+    Stage,
+    by_target,
+    is_as_it_came,
+    on_tflite_runtime,
+    plan,
+    runtimes_of,
+)
+from edgekit.pipeline.steps import File
 from edgekit.pipeline.workbench import Workbench
 from edgekit.profiling.drawbacks import with_drawbacks
 from edgekit.profiling.machine import describe_machine
@@ -219,10 +227,12 @@ def check_there(run: Run, outputs: Outputs, test: Samples) -> None:
     for place, line in enumerate(run.lines):
         if line.row in outputs and line.row in {FLOAT_ROW[Format.TFLITE], INT8_ROW[Format.TFLITE]}:
             assert isinstance(line.subject, Artifact), "only files are of a format"
-            with run.going_on(f"verify {there(line.row)}"):
+            with run.going_on(f"verify {on_tflite_runtime(line.row)}"):
                 note = unchecked
                 if not unchecked:
-                    given = old_runtime.outputs_there(run.workbench, line.row, line.subject, test)
+                    given = findings.outputs_on_tflite_runtime(
+                        run.workbench, line.row, line.subject, test
+                    )
                     reference = outputs.get(FLOAT_ROW[Format.TFLITE], outputs[line.row])
                     note = old_runtime.compared(reference, outputs[line.row], given)
                 run.lines[place] = line.noting([note])

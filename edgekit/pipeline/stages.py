@@ -139,8 +139,8 @@ def runtimes_of(recipe: Recipe, file_format: Format) -> tuple[Runtime, ...]:
     return tuple(sorted(found, key=lambda runtime: runtime.value))
 
 
-def there(row: Row) -> str:
-    """Return the subject of what a row answers on tflite-runtime."""
+def on_tflite_runtime(row: Row) -> str:
+    """Return the subject of the step in which a row runs on tflite-runtime."""
     return f"{row.value} on {Runtime.TFLITE_RUNTIME.value}"
 
 
@@ -170,7 +170,8 @@ class _Keys:
         if Runtime.TFLITE_RUNTIME in runtimes_of(self._recipe, Format.TFLITE):
             for row in (FLOAT_ROW[Format.TFLITE], INT8_ROW[Format.TFLITE]):
                 if row in self._rows:
-                    yield Stage.VERIFY, there(row), digest(self._rows[row], data, there(row))
+                    where = on_tflite_runtime(row)
+                    yield Stage.VERIFY, where, digest(self._rows[row], data, where)
         if self._recipe.verify and self._recipe.verify.function:
             function = self._recipe.verify.function
             code = code_digest(function, self._recipe.folder)

@@ -1,6 +1,5 @@
 """Each step of a run: what it takes, what it gives, and what of it is kept."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from edgekit.loading.npz import read_npz
 from edgekit.loading.onnx_normalize import normalize_onnx
 from edgekit.loading.source import SOURCE_FILE, OnnxSource, Source
 from edgekit.pipeline import tasks
+from edgekit.pipeline.data_checks import Splits
 from edgekit.pipeline.onnx_file import told_as
 from edgekit.pipeline.stages import Stage
 from edgekit.pipeline.workbench import Workbench
@@ -34,8 +34,6 @@ from edgekit.training.settings import FitSettings
 
 STAYS_FLOAT = "stays float: "
 """What the notes on an int8 file begin with that name operators in float."""
-
-Splits = Mapping[SplitName, Samples]
 
 
 @dataclass(frozen=True)
