@@ -174,6 +174,14 @@ def format_duration_ns(duration_ns: float) -> str:
     return f"{duration_ns:.0f} ns"
 
 
+def format_interval_ns(low_ns: float, high_ns: float) -> str:
+    """Write the bounds of a duration for people, their unit once: `[1.9 – 2.1 ms]`."""
+    low, high = format_duration_ns(low_ns), format_duration_ns(high_ns)
+    if low.split()[-1] == high.split()[-1]:
+        low = low.split()[0]
+    return f"[{low} – {high}]"
+
+
 def format_elapsed_ns(elapsed_ns: float) -> str:
     """Write how long a person waited: `0.4 s`, `12.3 s`, `3 min 5 s`."""
     seconds = elapsed_ns / 1e9

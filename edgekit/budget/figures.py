@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 from edgekit.budget.rules import LATENCIES, PER_TARGET, Kind, Metric, Rule
 from edgekit.core.results import ArtifactResult, Fidelity, Latency, Profile, Unavailable
-from edgekit.units import format_bytes, format_duration_ns
+from edgekit.units import format_bytes, format_duration_ns, format_interval_ns
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,8 @@ def _latency(profile: Profile) -> Figure | Unavailable:
     latency = profile.latency
     if isinstance(latency, Unavailable):
         return latency
-    low, high = format_duration_ns(latency.low_ns), format_duration_ns(latency.high_ns)
-    text = f"{format_duration_ns(latency.median_ns)} [{low} – {high}] {latency.kind.value}"
+    interval = format_interval_ns(latency.low_ns, latency.high_ns)
+    text = f"{format_duration_ns(latency.median_ns)} {interval} {latency.kind.value}"
     return Figure(latency.low_ns, latency.high_ns, "ns", text, _caveat(latency))
 
 

@@ -4,21 +4,10 @@ from functools import lru_cache
 
 from edgekit.core.artifact import Artifact
 from edgekit.core.process import Limits, Task, call
-from edgekit.core.results import SizeBill
 from edgekit.profiling.children import SizeReport, SizeRequest
 from edgekit.runtimes.session import require_runtime
 
 SIZE = Task("edgekit.profiling.size_child:run", SizeRequest, SizeReport)
-
-
-def size_bill(artifact: Artifact) -> SizeBill:
-    """Return the bytes of a model file by operator, data type and tensor.
-
-    Raises:
-        InputRefusedError: The file is damaged.
-        MissingExtraError: Reading this format takes an extra.
-    """
-    return size_report(artifact).bill
 
 
 @lru_cache(maxsize=64)

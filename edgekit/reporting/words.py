@@ -14,7 +14,7 @@ from edgekit.core.results import (
     Unavailable,
     Verdict,
 )
-from edgekit.units import format_bytes, format_duration_ns
+from edgekit.units import format_bytes, format_duration_ns, format_interval_ns
 
 NOTHING = "–"
 """Stands where a figure is not to be had; the reason is among the notes."""
@@ -82,12 +82,10 @@ def latency_text(latency: Latency | Unavailable) -> str:
     """Return a latency with its interval and kind, such as `141 µs [140 – 143] measured`."""
     if isinstance(latency, Unavailable):
         return NOTHING
-    low, high = format_duration_ns(latency.low_ns), format_duration_ns(latency.high_ns)
-    if low.split()[-1] == high.split()[-1]:
-        low = low.split()[0]
     throttled = ", throttled" if latency.throttled else ""
     median = format_duration_ns(latency.median_ns)
-    return f"{median} [{low} – {high}] {latency.kind.value}{throttled}"
+    interval = format_interval_ns(latency.low_ns, latency.high_ns)
+    return f"{median} {interval} {latency.kind.value}{throttled}"
 
 
 def duration_text(duration_ns: float | Unavailable) -> str:

@@ -14,7 +14,7 @@ from edgekit.core.tensors import Array, DType, Signature, TensorSpec
 from edgekit.errors import InputRefusedError, TargetUnavailableError
 from edgekit.profiling.profile import profile
 from edgekit.profiling.settings import ProfileSettings
-from edgekit.profiling.size import size_bill
+from edgekit.profiling.size import size_report
 
 HOST = Target("host", "this machine", ConnectKind.HOST, 1)
 QUICK = ProfileSettings(runs=20, time_limit=0.5, timeout=60.0)
@@ -111,7 +111,7 @@ def test_threads_of_the_settings_go_before_those_of_the_target(
 
 
 def test_size_bill_is_to_be_had_without_a_profile(mlp: Artifact) -> None:
-    bill = size_bill(mlp)
+    bill = size_report(mlp).bill
 
     assert bill.file_bytes == mlp.size_bytes
     assert bill.weights_bytes == 4 * (8 * 16 + 16 + 16 * 3 + 3)
