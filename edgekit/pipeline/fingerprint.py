@@ -19,7 +19,6 @@ _LIBRARIES = (
     "onnxruntime",
     "onnxscript",
     "torch",
-    "torch-pruning",
 )
 
 

@@ -11,7 +11,7 @@ from edgekit.loading.artifact import open_artifact
 from edgekit.runtimes.inspect import recognise
 
 _MODULES = {
-    "torch": ("torch", "safetensors", "onnxscript", "torch_pruning"),
+    "torch": ("torch", "safetensors", "onnxscript"),
     "tflite": ("ai_edge_litert", "ai_edge_quantizer"),
     "all": ("litert_torch",),
 }

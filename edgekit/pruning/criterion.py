@@ -10,14 +10,14 @@ from edgekit.core.tensors import FloatArray
 
 
 class Criterion(Protocol):
-    """Ranks the channels that leave or stay together."""
+    """Ranks the units of a layer: channels, features, hidden units, heads."""
 
     def scores(self, weights: Sequence[FloatArray], rng: np.random.Generator) -> FloatArray:
-        """Return one score a channel, shape `[channels]`; the lowest are pruned first.
+        """Return one score a unit, shape `[units]`; the lowest are pruned first.
 
         Args:
-            weights: Shape `[channels, n]`, one array for every tensor that loses a slice when
-                a channel goes: filters that make it, scales on it, filters that read it.
+            weights: Shape `[units, n]`, one array for every tensor that loses slices when a
+                unit goes: filters or gates that make it, scales on it, weights that read it.
             rng: The only source of chance.
         """
         ...

@@ -1,28 +1,21 @@
-"""Channels that can only leave together, found by torch-pruning's dependency graph."""
+"""Units that can leave a model, in groups that are ranked together, and what holds others."""
 
-import copy
-import math
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
+import numpy as np
 import torch
-import torch_pruning
 from torch import Tensor, nn
-from torch.nn.modules import batchnorm, conv
-from torch_pruning import ops
 
 from edgekit.core.model import run_module
-from edgekit.core.tensors import FloatArray
+from edgekit.core.tensors import FloatArray, IntArray
 from edgekit.errors import UnsupportedError
-
-_INPUTS_BY_RANK: Mapping[int, type[batchnorm._BatchNorm]] = {
-    2: nn.BatchNorm1d,
-    3: nn.BatchNorm1d,
-    4: nn.BatchNorm2d,
-    5: nn.BatchNorm3d,
-}
+from edgekit.pruning.operators import rule_for
+from edgekit.pruning.surgery import Surgery
+from edgekit.pruning.ties import FIXED
+from edgekit.pruning.trace import Slot, trace
 
 _LOST = (
     ArithmeticError,
@@ -33,302 +26,292 @@ _LOST = (
     TypeError,
     ValueError,
 )
-"""What torch-pruning raises where it loses track of channels, and a model cut wrong."""
+"""What a model raises that was cut wrong."""
+
+_USUAL = frozenset(
+    {"weight", "weight_ih", "weight_hh", "weight_ih_l0", "weight_hh_l0", "in_proj_weight"}
+)
+"""Parameters that a layer is known by."""
 
 
 @dataclass(frozen=True)
-class ChannelGroup:
-    """The channels of one layer, and everything that loses a slice with each of them.
+class UnitGroup:
+    """The units of one layer: channels, features, hidden units of a recurrent layer, or heads.
 
-    `blocks` is how many parts of equal size the channels have (in a grouped convolution or
-    group norm); every part has to keep as many as the others. `weights` has an array of shape
-    `[channels, n]` for every tensor that loses a slice.
+    `rows` is how many of the layer's channels leave with a unit: one, or more where blocks of
+    channels (of a grouped convolution, or an attention head) have to stay alike. `weights` has
+    an array of shape `[units, n]` for every tensor that loses slices with each unit.
     """
 
     layer: str
-    channels: int
-    blocks: int
+    units: int
+    rows: int
     weights: tuple[FloatArray, ...]
 
 
-class _Framed(nn.Module):
-    """A module whose inputs and outputs the dependency graph can see.
+@dataclass(frozen=True)
+class _Group:
+    """A group with the class of each unit, and where each class is on each axis of a tensor."""
 
-    Otherwise the graph forgets a model's inputs, so it misses what is added to or joined with
-    them, and it takes an output that is used further for an inner value. What layers make that
-    no output depends on is an output here: the graph starts at outputs, and would leave such a
-    layer reading what others no longer make.
-    """
-
-    def __init__(self, module: nn.Module, inputs: Mapping[str, Tensor]) -> None:
-        super().__init__()
-        self.module = module
-        self.frames = nn.ModuleList()
-        self.framed = {}
-        for name, value in inputs.items():
-            if value.is_floating_point() and value.ndim in _INPUTS_BY_RANK:
-                self.framed[name] = len(self.frames)
-                frame = _INPUTS_BY_RANK[value.ndim](value.shape[1])
-                self.frames.append(frame.to(value.dtype))
-        self.eval()
-
-    def forward(self, **inputs: Tensor) -> list[Tensor]:
-        framed = {
-            name: self.frames[self.framed[name]](value) if name in self.framed else value
-            for name, value in inputs.items()
-        }
-        made: list[Tensor] = []
-        hooks = [
-            part.register_forward_hook(lambda _part, _inputs, output: made.append(output))
-            for part in self.module.modules()
-            if isinstance(part, nn.Linear | conv._ConvNd)  # noqa: SLF001  the only name of all
-        ]
-        try:
-            outputs = list(run_module(self.module, framed).values())
-        finally:
-            for hook in hooks:
-                hook.remove()
-        used = _leading_to(outputs)
-        unused = [value for value in made if value.grad_fn not in used]
-        return [value * 1 for value in (*outputs, *unused)]
-
-
-def _leading_to(outputs: Sequence[Tensor]) -> set[object]:
-    """Return the steps of computation that `outputs` (any shape) depend on."""
-    found: set[object] = set()
-    ahead: list[Any] = [value.grad_fn for value in outputs]
-    while ahead:
-        step = ahead.pop()
-        if step is not None and step not in found:
-            found.add(step)
-            ahead += [before for before, _ in step.next_functions]
-    return found
-
-
-_Places = Sequence[object]
-_Mapping = Callable[[_Places], _Places]
-
-_ROUNDS = 4
-"""Index mappings a group may take for every dependency; a dense block of 12 layers takes 0.3."""
-
-
-class _Bounds:
-    """What following the channels of one group may take: `most` indices and so many `steps`.
-
-    Where the graph takes one reshaping for another, indices multiply with every round, or go
-    round for ever.
-    """
-
-    def __init__(self, most: int, steps: int) -> None:
-        self._most = most
-        self._steps = self._left = steps
-
-    def renew(self) -> None:
-        """Begin with another group."""
-        self._left = self._steps
-
-    def applied(self, mapping: _Mapping) -> _Mapping:
-        """Return `mapping`, refusing to go beyond the bounds."""
-
-        def mapped(places: _Places) -> _Places:
-            found = mapping(places)
-            self._left -= 1
-            if len(found) > self._most or self._left < 0:
-                raise IndexError("the channels go round in circles")
-            return found
-
-        return mapped
-
-
-class _Bounded(list[_Mapping | None]):
-    """The index mappings of a dependency, within bounds."""
-
-    def __init__(self, mappings: Sequence[Any], bounds: _Bounds) -> None:
-        super().__init__(mappings)
-        self._bounds = bounds
-
-    def __iter__(self) -> Iterator[_Mapping | None]:
-        for mapping in super().__iter__():
-            yield None if mapping is None else self._bounds.applied(mapping)
-
-
-class _Restorable:
-    """What cutting changes about a part of the model, or of the graph, as it was."""
-
-    def __init__(self, part: nn.Module) -> None:
-        self._part = part
-        # Only what holds other things is changed in place.
-        self._attributes = {
-            name: copy.copy(value) if isinstance(value, dict | list | set) else value
-            for name, value in vars(part).items()
-        }
-
-    def restore(self) -> None:
-        """Put everything back."""
-        vars(self._part).clear()
-        vars(self._part).update(self._attributes)
+    shown: UnitGroup
+    classes: IntArray
+    slots: Mapping[Slot, IntArray]
 
 
 class Groups:
-    """All groups of a module, and the knife. The module is changed in place.
+    """All groups of a module, and how to cut them. The module is changed in place.
 
-    `stuck` has, by the name of a layer, why its channels cannot leave.
+    `stuck` has, by the name of a layer, why its units cannot leave.
     """
 
     def __init__(self, module: nn.Module, inputs: Mapping[str, Tensor]) -> None:
-        """Trace `module`, in eval mode, on inputs of shape `[rows, ...]`.
+        """Follow what `module`, in eval mode, does with inputs of shape `[rows, ...]`.
 
         Raises:
-            UnsupportedError: The dependency graph cannot be built.
+            UnsupportedError: What the model does cannot be followed.
         """
-        framed = _Framed(module, inputs)
         try:
-            self._graph = torch_pruning.DependencyGraph().build_dependency(
-                framed, example_inputs=dict(inputs), verbose=False
-            )
+            self._trace = trace(module, inputs, rule_for)
         except _LOST as error:
             raise UnsupportedError(
-                "the channels of the model cannot be followed from layer to layer "
-                f"({type(error).__name__}: {error})",
+                "the units of the model cannot be followed from layer to layer "
+                f"({type(error).__name__}: {_first_line(error)})",
                 hint="leave out the prune section; quantization works without it",
             ) from error
-        most = max((size for value in framed.parameters() for size in value.shape), default=0)
-        deps = [dep for node in self._graph.module2node.values() for dep in node.dependencies]
-        self._bounds = _Bounds(most, _ROUNDS * len(deps))
-        for dep in deps:
-            dep.index_mapping = _Bounded(dep.index_mapping, self._bounds)
         self._module, self._inputs = module, inputs
-        self._shapes = self._run()
-        self._frames = set(framed.frames)
+        self._outputs = self._run()
+        self._surgery = Surgery(module)
         self._names = {part: name for name, part in module.named_modules()}
-        self._roots: dict[str, nn.Module] = {}
+        self._classes = {
+            slot: self._trace.ties.classes(numbers) for slot, numbers in self._trace.slots.items()
+        }
+        self._blurred, self._summed = (
+            np.concatenate([np.empty(0, np.int64), *(ties.classes(part).ravel() for part in parts)])
+            for ties in [self._trace.ties]
+            for parts in (self._trace.blurred, self._trace.summed)
+        )
+        self._groups: dict[str, _Group] = {}
         self.stuck: dict[str, str] = {}
 
-    def prunable(self, keep: frozenset[str]) -> Iterator[ChannelGroup]:
-        """Yield the groups that touch no input, no output, and no module named in `keep`."""
-        seen: set[nn.Module] = set()
-        for root in list(self._graph.module2node):
-            if root in seen or not isinstance(root, nn.Linear | conv._ConvNd):  # noqa: SLF001  all
-                continue
-            try:
-                parts = self._parts(root)
-                seen.update(dep.target.module for dep, _, _ in parts if self._makes(dep))
-                if not any(self._is_fixed(dep, keep) for dep, _, _ in parts):
-                    yield self._group(root, parts)
-            except _LOST as error:
-                if root in self._names:
-                    self.stuck[self._names[root]] = f"{type(error).__name__}: {error}"
+    def prunable(self, keep: frozenset[str]) -> list[tuple[UnitGroup, ...]]:
+        """Return the groups that touch no input, no output, and no module named in `keep`.
 
-    def cut(self, layer: str, channels: Sequence[int]) -> bool:
-        """Remove channels of `layer` with all that hangs on them.
+        Groups in one tuple have to lose as many units each, at once.
+        """
+        found = []
+        for bundle in self._bundles():
+            layer = self._layer(bundle[0])
+            stopped = [name for slots in bundle for slot in slots if (name := self._stop(slot))]
+            if stopped:
+                self.stuck[layer] = f"what '{stopped[0]}' does to it cannot be followed"
+                continue
+            if any(FIXED in self._classes[slot] for slots in bundle for slot in slots):
+                continue
+            groups = [self._group(slots) for slots in bundle]
+            if any(self._is_kept(group, keep) for group in groups):
+                continue
+            counts = {group.shown.units for group in groups}
+            if len(counts) > 1 or not all(_is_even(group) for group in groups):
+                self.stuck[layer] = "its units do not come in blocks of one size"
+                continue
+            self._groups.update((group.shown.layer, group) for group in groups)
+            found.append(tuple(group.shown for group in groups))
+        return found
+
+    def cut(self, units: Mapping[str, Sequence[int]]) -> bool:
+        """Remove units of layers, by name, with all that hangs on them, at once.
 
         Returns:
-            Whether they are gone. They stay where none would be left, and where the model would
-            not run without them or would give outputs of another shape.
+            Whether they are gone. They stay where the model would not run without them, or
+            would compute something else than it does when nothing reads them.
         """
-        root = self._roots[layer]
-        changed: list[_Restorable] = []
-        try:
-            out_channels = self._graph.get_pruner_of_module(root).prune_out_channels
-            self._bounds.renew()
-            group = self._graph.get_pruning_group(root, out_channels, list(channels))
-            if not self._graph.check_pruning_group(group):
-                return False
-            targets = dict.fromkeys(dep.target.module for dep, _ in group)
-            changed = [_Restorable(part) for part in targets if isinstance(part, nn.Module)]
-            group.prune()
-            found = self._run()
-            reason = "" if found == self._shapes else f"outputs of shape {found}"
-        except _LOST as error:
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
-        if reason:
-            self.stuck[layer] = reason
-            for part in changed:
-                part.restore()
-        return not reason
-
-    def _run(self) -> dict[str, tuple[int, ...]]:
-        """Return the shapes of the model's outputs."""
-        with torch.no_grad():
-            outputs = run_module(self._module, self._inputs)
-        return {name: tuple(value.shape) for name, value in outputs.items()}
-
-    def _parts(self, root: nn.Module) -> list[tuple[Any, Sequence[int], Sequence[int]]]:
-        pruner = self._graph.get_pruner_of_module(root)
-        self._bounds.renew()
-        every = list(range(pruner.get_out_channels(root)))
-        group = self._graph.get_pruning_group(root, pruner.prune_out_channels, every)
-        return [(item.dep, item.idxs, item.root_idxs) for item in group]
-
-    def _group(
-        self, root: nn.Module, parts: Sequence[tuple[Any, Sequence[int], Sequence[int]]]
-    ) -> ChannelGroup:
-        channels = len(parts[0][1])
-        weights = []
-        for dep, places, roots in parts:
-            slices = _slices(dep.target.module, self._makes(dep))
-            # Behind a transpose the graph takes steps for channels, as where a linear layer mixes
-            # steps.
-            if slices is not None and not 0 <= min(places) <= max(places) < len(slices):
-                raise IndexError(f"{len(slices)} channels, and more are asked for")
-            if slices is not None and None not in roots:
-                weights.append(_by_root(slices[places], roots, channels))
-        self._roots[self._names[root]] = root
-        blocks = math.lcm(*(_blocks(dep.target.module) for dep, _, _ in parts))
-        return ChannelGroup(self._names[root], channels, blocks, tuple(weights))
-
-    def _makes(self, dep: Any) -> bool:  # noqa: ANN401  torch-pruning ships no types
-        return bool(self._graph.is_out_channel_pruning_fn(dep.handler))
-
-    def _is_fixed(self, dep: Any, keep: frozenset[str]) -> bool:  # noqa: ANN401  no types
-        part = dep.target.module
-        if dep.target.type == ops.OPTYPE.OUTPUT or part in self._frames:
+        groups = [self._groups[layer] for layer in units]
+        gone = np.concatenate([self._groups[layer].classes[list(units[layer])] for layer in units])
+        slices = self._slices(gone)
+        expected = self._without(gone, slices)
+        widths = self._widths(groups, slices)
+        undo = self._surgery.cut(slices)
+        reason = self._difference(expected)
+        if not reason or self._adapts(groups, widths, expected):
             return True
-        return self._makes(dep) and self._names.get(part) in keep
+        undo()
+        self.stuck[groups[0].shown.layer] = reason
+        return False
+
+    def _run(self) -> dict[str, Tensor]:
+        with torch.no_grad():
+            return run_module(self._module, self._inputs)
+
+    def _without(self, gone: IntArray, slices: Mapping[Slot, IntArray]) -> dict[str, Tensor]:
+        """Return what the model computes when nothing reads what goes.
+
+        A norm over what goes and what stays changes by it; then only the shapes are told.
+        """
+        if np.isin(gone, self._blurred).any():
+            return {name: value.new_empty(0) for name, value in self._outputs.items()}
+        silent = {slot: places for slot, places in slices.items() if slot in self._trace.read}
+        if np.isin(gone, self._summed).any():
+            silent = dict(slices)
+        undo = self._surgery.zero(silent)
+        expected = self._run()
+        undo()
+        return expected
+
+    def _difference(self, expected: Mapping[str, Tensor]) -> str:
+        """Say why the model as it is now is not what it should be, or nothing if it is."""
+        try:
+            found = self._run()
+        except _LOST as error:
+            return _first_line(error)
+        for name, value in self._outputs.items():
+            if found[name].shape != value.shape:
+                return f"outputs of shape {tuple(found[name].shape)}"
+        if not all(_is_close(found[name], value) for name, value in expected.items()):
+            return "it would compute something else"
+        return ""
+
+    def _adapts(
+        self, groups: Sequence[_Group], widths: Mapping[int, int], expected: Mapping[str, Tensor]
+    ) -> bool:
+        """Change sizes that modules keep of their own, such as a number of heads, if that helps.
+
+        `widths` has what sizes became. What does not help is put back.
+        """
+        around = dict.fromkeys(
+            self._module.get_submodule(".".join(parts[:depth]))
+            for group in groups
+            for parts in [group.shown.layer.split(".")]
+            for depth in reversed(range(len(parts)))
+        )
+        for part in around:
+            sizes = [
+                name
+                for name, value in vars(part).items()
+                if type(value) is int and value in widths and not name.startswith("_")
+            ]
+            for tried in (sizes, *([name] for name in sizes)) if len(sizes) > 1 else (sizes,):
+                before = {name: vars(part)[name] for name in tried}
+                vars(part).update((name, widths[size]) for name, size in before.items())
+                if tried and not self._difference(expected):
+                    return True
+                vars(part).update(before)
+        return False
+
+    def _widths(self, groups: Sequence[_Group], slices: Mapping[Slot, IntArray]) -> dict[int, int]:
+        """Return what the sizes of layers, and the numbers of their units, become."""
+        found = {}
+        for group in groups:
+            for slot in group.slots:
+                if slot in self._trace.made and slot in slices:
+                    size, gone = len(self._classes[slot]), len(slices[slot])
+                    units = group.shown.units
+                    found[units] = units - units * gone // size
+                    found[size] = size - gone
+        return found
+
+    def _slices(self, gone: IntArray) -> dict[Slot, IntArray]:
+        """Return the places on every axis that belong to the classes that go."""
+        found = {slot: np.isin(classes, gone) for slot, classes in self._classes.items()}
+        return {slot: hit.nonzero()[0] for slot, hit in found.items() if hit.any()}
+
+    def _bundles(self) -> list[list[list[Slot]]]:
+        """Return the slots that make the units of each group, in bundles of groups."""
+        made = {slot: set(self._classes[slot].tolist()) - {FIXED} for slot in self._trace.made}
+        groups = [tuple(slots) for slots in _connected(made)]
+        # One size holds for all layers and directions of a recurrent module.
+        layers = {
+            slots: {
+                (id(owner), "weight_hr" in slot.tensor)
+                for slot in slots
+                for owner in self._surgery.owners(slot.tensor)
+                if isinstance(owner, nn.RNNBase)
+            }
+            for slots in groups
+        }
+        return [[list(slots) for slots in bundle] for bundle in _connected(layers)]
+
+    def _group(self, made: Sequence[Slot]) -> _Group:
+        """Return the group whose units the slices of `made` are."""
+        order = np.concatenate([self._classes[slot] for slot in made])
+        classes = order[np.sort(np.unique(order, return_index=True)[1])]
+        touched = self._slices(classes)
+        slots = {slot: touched[slot] for slot in (*made, *touched)}
+        weights = [
+            array
+            for slot, places in slots.items()
+            if (array := self._rows(slot, places, classes)) is not None
+        ]
+        counts = [len(slots[slot]) // len(classes) for slot in made]
+        is_recurrent = any(
+            isinstance(owner, nn.RNNBase | nn.RNNCellBase)
+            for slot in made
+            for owner in self._surgery.owners(slot.tensor)
+        )
+        # The gates of a recurrent layer are no units of their own.
+        rows = 1 if is_recurrent else max(1, *counts, 1)
+        return _Group(
+            UnitGroup(self._layer(made), len(classes), rows, tuple(weights)), classes, slots
+        )
+
+    def _rows(self, slot: Slot, places: IntArray, classes: IntArray) -> FloatArray | None:
+        """Return the slices of a weight in the order of `classes`; none for biases and buffers."""
+        tensor = self._surgery.tensor(slot.tensor)
+        attribute = slot.tensor.rpartition(".")[2]
+        if not isinstance(tensor, nn.Parameter) or attribute.startswith("bias"):
+            return None
+        of_each = self._classes[slot][places]
+        present, counts = np.unique(of_each, return_counts=True)
+        if len(present) != len(classes) or len(set(counts.tolist())) > 1:
+            return None
+        rank = np.argsort(classes)[np.searchsorted(classes, of_each, sorter=np.argsort(classes))]
+        ordered = places[np.argsort(rank, kind="stable")]
+        slices = tensor.detach().movedim(slot.axis, 0)[torch.from_numpy(ordered)]
+        rows: FloatArray = slices.reshape(len(classes), -1).float().numpy()
+        return rows
+
+    def _layer(self, made: Sequence[Slot]) -> str:
+        """Return the module that makes the units of a group, or the parameter if it is alone."""
+        path, _, attribute = made[0].tensor.rpartition(".")
+        name = path if attribute in _USUAL else made[0].tensor
+        return name if name not in self._groups else made[0].tensor
+
+    def _stop(self, slot: Slot) -> str:
+        return self._trace.stopped.get(slot, "")
+
+    def _is_kept(self, group: _Group, keep: frozenset[str]) -> bool:
+        return any(
+            self._names[owner] in keep
+            for slot in group.slots
+            if slot in self._trace.made or slot not in self._trace.read
+            for owner in self._surgery.owners(slot.tensor)
+        )
 
 
-def _slices(part: object, makes: bool) -> Tensor | None:  # noqa: FBT001  two directions, one place
-    """Return a layer's weight with what goes with one channel in a row, shape `[channels, n]`.
-
-    `makes` tells whether the channels are those that the layer makes or those that it reads.
-    """
-    weight = getattr(part, "weight", None)
-    if not isinstance(weight, Tensor):
-        return None
-    weight = weight.detach()
-    if isinstance(part, conv._ConvNd):  # noqa: SLF001  the only name of all convolutions
-        # Stored as [blocks, own side / blocks, other side / blocks, kernel].
-        blocks = weight.reshape(part.groups, weight.shape[0] // part.groups, weight.shape[1], -1)
-        if makes == part.transposed:
-            blocks = blocks.transpose(1, 2)
-        return blocks.reshape(blocks.shape[0] * blocks.shape[1], -1)
-    if isinstance(part, nn.Linear):
-        return weight if makes else weight.T
-    # A PReLU with one slope for all channels loses nothing with a channel.
-    if weight.ndim == 1 and not (isinstance(part, nn.PReLU) and len(weight) == 1):
-        return weight[:, None]
-    return None
+_K = TypeVar("_K", bound=Hashable)
 
 
-def _by_root(slices: Tensor, roots: Sequence[int], channels: int) -> FloatArray:
-    """Gather rows that belong to the same channel (many after a flatten) into one row each.
-
-    Raises:
-        ValueError: Not every channel has as many.
-    """
-    of_each = Counter(roots)
-    if len(of_each) != channels or len(set(of_each.values())) > 1:
-        raise ValueError("the channels of the group do not come in rows of one length")
-    order = torch.argsort(torch.tensor(roots), stable=True)
-    rows: FloatArray = slices[order].reshape(channels, -1).float().numpy()
-    return rows
+def _connected(marks: Mapping[_K, AbstractSet[Hashable]]) -> list[list[_K]]:
+    """Return the keys in sets that are tied by common marks, directly or through others."""
+    found: list[tuple[list[_K], set[Hashable]]] = []
+    for key, own in marks.items():
+        near = [part for part in found if part[1] & own]
+        members = [one for part in near for one in part[0]]
+        merged = [*members, key], set(own).union(*(part[1] for part in near))
+        found = [part for part in found if not part[1] & own] + [merged]
+    return [members for members, _ in found]
 
 
-def _blocks(part: object) -> int:
-    if isinstance(part, nn.GroupNorm):
-        return part.num_groups
-    if isinstance(part, conv._ConvNd) and not (  # noqa: SLF001  the only name of them all
-        part.groups == part.in_channels == part.out_channels
-    ):
-        return part.groups
-    return 1
+def _is_even(group: _Group) -> bool:
+    return bool(group.shown.weights) or not group.slots
+
+
+def _is_close(found: Tensor, value: Tensor) -> bool:
+    """Tell whether outputs are the same but for the order of summation."""
+    if not value.numel() or not value.is_floating_point():
+        return True
+    scale = float(value.abs().nan_to_num(0, 0, 0).max())
+    return torch.allclose(found, value, rtol=1e-3, atol=1e-3 * max(scale, 1e-6), equal_nan=True)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

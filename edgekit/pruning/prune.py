@@ -1,4 +1,4 @@
-"""Takes channels out of a model, so that the file shrinks and the clock shows it."""
+"""Takes units out of a model, so that the file shrinks and the clock shows it."""
 
 import copy
 import math
@@ -13,11 +13,18 @@ from edgekit.core.model import Change, Model
 from edgekit.core.registry import closest_or_all
 from edgekit.core.samples import Samples
 from edgekit.errors import UnsupportedError, UsageError
-from edgekit.pruning.groups import ChannelGroup, Groups
-from edgekit.pruning.prunable import refuse_unprunable
+from edgekit.pruning.groups import Groups, UnitGroup
 from edgekit.pruning.settings import PruneSettings
 
 _SHOWN = 6
+_WIDTHS: tuple[tuple[type[nn.Module], str], ...] = (
+    (nn.Linear, "out_features"),
+    (conv._ConvNd, "out_channels"),  # noqa: SLF001  what all convolutions are
+    (nn.RNNBase, "hidden_size"),
+    (nn.RNNCellBase, "hidden_size"),
+    (nn.Embedding, "embedding_dim"),
+    (nn.EmbeddingBag, "embedding_dim"),
+)
 
 
 def prune(
@@ -33,31 +40,29 @@ def prune(
     module = copy.deepcopy(model.module).eval()
     inputs = {name: torch.from_numpy(value) for name, value in samples.inputs(0, 2).items()}
     keep = _kept(module, settings.keep)
-    refuse_unprunable(module, inputs)
     before = _parameters(module)
     groups = Groups(module, inputs)
     if not _cut(groups, settings, keep, rng):
         _refuse_stuck(groups)
         raise UsageError(
-            f"pruning {settings.ratio:g} % would remove nothing: no layer can lose a channel",
+            f"pruning {settings.ratio:g} % would remove nothing: no layer can lose a unit",
             hint="raise prune.ratio, lower prune.round_to, or keep fewer modules",
         )
     after = _parameters(module)
     summary = (
         f"{before} parameters became {after} ({100 * after / before:.1f} %); "
-        f"channels by layer: {_listed(model.module, module)}"
-        f"{_stuck(groups)}"
+        f"widths: {_listed(model.module, module)}"
+        f"{_stuck(groups, model.module)}"
     )
     return Model(module, model.signature, (*model.history, Change("prune", summary)))
 
 
-def channels_left(group: ChannelGroup, settings: PruneSettings) -> int:
-    """Return how many channels each block of a group keeps: never fewer than the ratio says."""
-    size = group.channels // group.blocks
-    # A part in a thousand millions is rounding of the percentage, not a channel.
-    left = size - math.floor(size * settings.ratio / 100 + 1e-9)
-    step = settings.round_to // math.gcd(settings.round_to, group.blocks)
-    return min(size, max(1, math.ceil(left / step) * step))
+def units_left(group: UnitGroup, settings: PruneSettings) -> int:
+    """Return how many units a group keeps: never fewer than the ratio says."""
+    # A part in a thousand millions is rounding of the percentage, not a unit.
+    left = group.units - math.floor(group.units * settings.ratio / 100 + 1e-9)
+    step = settings.round_to // math.gcd(settings.round_to, group.rows)
+    return min(group.units, max(1, math.ceil(left / step) * step))
 
 
 def _cut(
@@ -65,16 +70,15 @@ def _cut(
 ) -> bool:
     """Cut every group that the settings reach, and tell whether anything went."""
     has_cut = False
-    # All channels are ranked by the weights as they came, before any is cut.
-    for group in list(groups.prunable(keep)):
-        left = channels_left(group, settings)
-        if left == group.channels // group.blocks or not group.weights:
-            continue
-        scores = settings.criterion.scores(group.weights, rng).reshape(group.blocks, -1)
-        # Every block loses the same places, as their neighbours in other layers are tied so.
-        worst = np.argsort(scores.mean(axis=0), kind="stable")[: scores.shape[1] - left]
-        places = (worst[None, :] + np.arange(group.blocks)[:, None] * scores.shape[1]).ravel()
-        has_cut |= groups.cut(group.layer, sorted(places.tolist()))
+    # All units are ranked by the weights as they came, before any is cut.
+    for bundle in groups.prunable(keep):
+        worst = {}
+        for group in bundle:
+            gone = group.units - units_left(group, settings)
+            scores = settings.criterion.scores(group.weights, rng)
+            worst[group.layer] = sorted(np.argsort(scores, kind="stable")[:gone].tolist())
+        if all(worst.values()):
+            has_cut |= groups.cut(worst)
     return has_cut
 
 
@@ -95,28 +99,40 @@ def _kept(module: nn.Module, patterns: tuple[str, ...]) -> frozenset[str]:
 
 
 def _refuse_stuck(groups: Groups) -> None:
-    """Refuse a model all of whose channels have to stay.
+    """Refuse a model all of whose units have to stay.
 
     Raises:
         UnsupportedError: It is one, for a reason that is not in the settings.
     """
     for layer, reason in groups.stuck.items():
         raise UnsupportedError(
-            f"the pruned model does not run: with fewer channels of '{layer}', {reason}; its code "
+            f"the pruned model does not run: with fewer units of '{layer}', {reason}; its code "
             "may rely on sizes that pruning changes",
             hint="leave out the prune section, or let the code take sizes from its inputs",
         )
 
 
-def _stuck(groups: Groups) -> str:
+def _stuck(groups: Groups, before: nn.Module) -> str:
+    """Say which layers stay though no setting says so, and how much of the model they are."""
     if not groups.stuck:
         return ""
+    held = [
+        size
+        for layer in groups.stuck
+        for name, size in _own_sizes(before).items()
+        if layer in (name, name.rpartition(".")[0])
+    ]
+    share = 100 * sum(held) / _parameters(before)
     layers = list(groups.stuck)
     more = f" and {len(layers) - _SHOWN} more" if len(layers) > _SHOWN else ""
     return (
         f"; as wide as before, since the model would not run otherwise: "
-        f"{', '.join(layers[:_SHOWN])}{more}"
+        f"{', '.join(layers[:_SHOWN])}{more} ({share:.1f} % of the parameters)"
     )
+
+
+def _own_sizes(module: nn.Module) -> dict[str, int]:
+    return {name: parameter.numel() for name, parameter in module.named_parameters()}
 
 
 def _listed(before: nn.Module, after: nn.Module) -> str:
@@ -133,9 +149,10 @@ def _listed(before: nn.Module, after: nn.Module) -> str:
 
 def _widths(module: nn.Module) -> dict[str, int]:
     return {
-        name: part.out_features if isinstance(part, nn.Linear) else part.out_channels
+        name: getattr(part, attribute)
         for name, part in module.named_modules()
-        if isinstance(part, nn.Linear | conv._ConvNd)  # noqa: SLF001  what all convolutions are
+        for kinds, attribute in _WIDTHS
+        if isinstance(part, kinds)
     }
 
 

@@ -13,16 +13,18 @@ from edgekit.units import Percent
 
 @dataclass(frozen=True)
 class PruneSettings:
-    """Which channels leave. Inputs and outputs of the model keep their size.
+    """Which units leave: channels, features, hidden units of recurrent layers, attention heads.
+
+    Inputs and outputs of the model keep their size.
 
     Attributes:
-        ratio: The share of channels that every prunable layer loses: at 50 % each layer is half
+        ratio: The share of its units that every prunable layer loses: at 50 % each layer is half
             as wide, and where such layers feed each other about a quarter of the parameters
             stay.
-        criterion: What decides which channels of a layer are worth least.
+        criterion: What decides which units of a layer are worth least.
         keep: Patterns (`*` and `?`) of module names that stay as wide as they are, such as
             `head.*`.
-        round_to: The channels left in a layer are rounded up to a multiple of it.
+        round_to: The units left in a layer are rounded up to a multiple of it.
         seed: Matters to criteria that use chance.
     """
 

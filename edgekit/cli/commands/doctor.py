@@ -40,7 +40,6 @@ PACKAGES = (
     Part("torch", *_TORCH),
     Part("onnxscript", "export from PyTorch to .onnx", "pip install 'edgekit[torch]'"),
     Part("safetensors", "weights of PyTorch models", "pip install 'edgekit[torch]'"),
-    Part("torch-pruning", "pruning", "pip install 'edgekit[torch]'"),
     Part("ai-edge-litert", "running and measuring .tflite files", _TFLITE),
     Part("ai-edge-quantizer", "quantizing .tflite files", _TFLITE),
     Part("litert-torch", "export from PyTorch to .tflite", "pip install 'edgekit[all]'"),

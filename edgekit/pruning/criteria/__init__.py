@@ -1,1 +1,1 @@
-"""One way to rank channels a file; the file's name is its name in a recipe."""
+"""One way to rank units a file; the file's name is its name in a recipe."""

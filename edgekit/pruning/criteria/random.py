@@ -1,4 +1,4 @@
-"""Keep channels by lot: what any other criterion has to beat."""
+"""Keep units by lot: what any other criterion has to beat."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,5 +13,5 @@ class Random:
     """A score from the generator, whatever the weights are."""
 
     def scores(self, weights: Sequence[FloatArray], rng: np.random.Generator) -> FloatArray:
-        """See `Criterion.scores`; `weights` have shape `[channels, n]`."""
+        """See `Criterion.scores`; `weights` have shape `[units, n]`."""
         return rng.random(len(weights[0]), dtype=np.float32)

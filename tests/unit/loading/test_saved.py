@@ -83,7 +83,7 @@ def test_every_family_comes_back_equal_bit_for_bit(family: str, tmp_path: Path) 
     assert loaded.signature == model.signature
 
 
-@pytest.mark.parametrize("family", list(CONVOLUTIONAL))
+@pytest.mark.parametrize("family", [*CONVOLUTIONAL, "lstm", "attention", "encoder"])
 def test_a_pruned_model_comes_back_equal_and_can_be_pruned_again(
     family: str, tmp_path: Path
 ) -> None:

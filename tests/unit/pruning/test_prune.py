@@ -1,7 +1,5 @@
 """Pruning takes channels out and leaves a model that runs."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,18 +7,26 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from support.torch_models import CONVOLUTIONAL, RECURRENT, inputs_for, model_for, samples_for
+from support.pruned import NormOfFilters
+from support.torch_models import (
+    ATTENTION,
+    CONVOLUTIONAL,
+    RECURRENT,
+    inputs_for,
+    model_for,
+    samples_for,
+)
 from torch import nn
 
 from edgekit.core.model import Model, run_module
 from edgekit.core.samples import save_samples
-from edgekit.core.tensors import FloatArray, IntArray
+from edgekit.core.tensors import IntArray
 from edgekit.errors import UnsupportedError, UsageError
 from edgekit.loading.trial import find_signature
 from edgekit.pruning.criteria.lp_norm import LpNorm
 from edgekit.pruning.criteria.random import Random
-from edgekit.pruning.groups import ChannelGroup, _Bounds
-from edgekit.pruning.prune import channels_left, prune
+from edgekit.pruning.groups import UnitGroup
+from edgekit.pruning.prune import prune, units_left
 from edgekit.pruning.settings import PruneSettings
 
 
@@ -44,13 +50,13 @@ def tensors(family: str, rows: int) -> dict[str, torch.Tensor]:
     return {name: torch.from_numpy(value) for name, value in inputs_for(family, rows).items()}
 
 
-@pytest.mark.parametrize("family", list(CONVOLUTIONAL))
+@pytest.mark.parametrize("family", [*CONVOLUTIONAL, *RECURRENT, *ATTENTION])
 def test_a_pruned_model_is_smaller_and_keeps_its_signature(family: str, tmp_path: Path) -> None:
     before, after = pruned(family, tmp_path, PruneSettings(50.0))
 
     outputs = run_module(after.module, tensors(family, 3))
 
-    assert size(after) < 0.75 * size(before)
+    assert size(after) < 0.85 * size(before)
     assert {name: tuple(value.shape[1:]) for name, value in outputs.items()} == {
         spec.name: spec.shape[1:] for spec in before.signature.outputs
     }
@@ -65,15 +71,6 @@ def test_the_module_that_came_in_is_left_alone(tmp_path: Path) -> None:
 
     for name, value in model.module.state_dict().items():
         assert torch.equal(value, before[name])
-
-
-@dataclass(frozen=True)
-class NormOfFilters:
-    """Looks at the first tensor alone: the filters that make the channels."""
-
-    def scores(self, weights: Sequence[FloatArray], rng: np.random.Generator) -> FloatArray:  # noqa: ARG002  part of the interface
-        norms: FloatArray = np.linalg.norm(weights[0], axis=1)
-        return norms
 
 
 TIED = {"outer": "stem", "depthwise": "stem"}
@@ -161,22 +158,6 @@ def test_removing_nothing_is_an_error(tmp_path: Path) -> None:
 def test_an_output_that_is_also_used_further_keeps_its_size(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="would remove nothing"):
         pruned("perceptron", tmp_path, PruneSettings(50.0))
-
-
-@pytest.mark.parametrize("family", list(RECURRENT))
-def test_recurrent_layers_are_refused_by_name(family: str, tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedError, match=r"sequence \(recurrent\)"):
-        pruned(family, tmp_path, PruneSettings(50.0))
-
-
-def test_attention_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedError, match=r"layer \(attention\), layer.self_attn \(attention"):
-        pruned("encoder", tmp_path, PruneSettings(50.0))
-
-
-def test_attention_written_by_hand_is_found_where_it_happens(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedError, match=r"the model \(attention\)"):
-        pruned("attention", tmp_path, PruneSettings(50.0))
 
 
 class MixesSteps(nn.Module):
@@ -310,9 +291,9 @@ def test_the_same_seed_gives_the_same_random_channels(tmp_path: Path) -> None:
 def test_blocks_keep_a_multiple_and_never_less_than_asked(
     size: int, blocks: int, ratio: float, round_to: int
 ) -> None:
-    group = ChannelGroup("layer", size * blocks, blocks, ())
+    group = UnitGroup("layer", size, blocks, ())
 
-    left = channels_left(group, PruneSettings(ratio, round_to=round_to))
+    left = units_left(group, PruneSettings(ratio, round_to=round_to))
 
     assert 1 <= left <= size
     assert left >= size * (1 - ratio / 100) - 1e-6  # rounding of the percentage
@@ -412,30 +393,6 @@ def test_what_has_to_stay_is_put_back_and_said(tmp_path: Path) -> None:
     first = after.module.get_submodule("first")
     assert isinstance(first, nn.Linear)
     assert torch.equal(first.weight, module.first.weight)
-    assert after.history[0].summary.endswith("the model would not run otherwise: first")
-
-
-def test_indices_that_multiply_or_never_end_are_stopped() -> None:
-    bounds = _Bounds(most=4, steps=3)
-    doubled = bounds.applied(lambda places: [*places, *places])
-
-    assert doubled(["a", "b"]) == ["a", "b", "a", "b"]
-    with pytest.raises(IndexError, match="round in circles"):
-        doubled(["a", "b", "c"])
-    assert doubled([]) == []
-    with pytest.raises(IndexError, match="round in circles"):
-        doubled([])
-    bounds.renew()
-    assert doubled([]) == []
-
-
-def test_a_graph_that_cannot_be_built_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise ZeroDivisionError("by zero")
-
-    monkeypatch.setattr("torch_pruning.DependencyGraph.build_dependency", fail)
-
-    with pytest.raises(UnsupportedError, match="cannot be followed from layer to layer"):
-        pruned_module(OneSlope(), tmp_path)
+    assert after.history[0].summary.endswith(
+        "the model would not run otherwise: first (34.1 % of the parameters)"
+    )
