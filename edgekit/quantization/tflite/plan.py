@@ -162,17 +162,19 @@ def feeding_loops(model: schema.ModelT) -> frozenset[str]:
     )
 
 
-def narrow_layers(model: schema.ModelT) -> frozenset[str]:
-    """Return the names of the FULLY_CONNECTED of the main graph with few weights a channel.
+def with_one_scale(model: schema.ModelT) -> frozenset[str]:
+    """Return the names of the operators of the main graph whose weights have one scale for all.
 
-    A scale for each channel, of the weights and of the bias, is as large as they are.
+    In a FULLY_CONNECTED with few weights a channel, a scale for each, of the weights and of the
+    bias, is as large as they are. From a BATCH_MATMUL with several, LiteRT gives zeros.
     """
     graph = model.subgraphs[0]
+
     return frozenset(
         operator_name(graph, operator)
         for operator in graph.operators
-        if operator_type(model, operator) == "FULLY_CONNECTED"
-        and graph.tensors[operator.inputs[1]].shape[-1] < _SHORT_ROW
+        if (kind := operator_type(model, operator)) == "BATCH_MATMUL"
+        or (kind == "FULLY_CONNECTED" and graph.tensors[operator.inputs[1]].shape[-1] < _SHORT_ROW)
     )
 
 

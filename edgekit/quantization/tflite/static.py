@@ -40,10 +40,10 @@ from edgekit.quantization.tflite.plan import (
     is_stored,
     make_plan,
     meeting_same_weights,
-    narrow_layers,
     operators_of,
     tensor_name,
     unmatched,
+    with_one_scale,
 )
 from edgekit.runtimes.macs import int8_percent
 from edgekit.runtimes.tflite.macs import count_macs
@@ -251,10 +251,10 @@ def _recipe(model: schema.ModelT, plan: Plan, request: QuantizeRequest) -> Recip
     main = [o for o in operators_of(model, model.subgraphs[0]) if o.name in plan.int8]
     feeding = feeding_loops(model)
     static = [o for o in main if o.op_type != EMBEDDING and o.name not in feeding]
-    narrow = narrow_layers(model)
+    shared = with_one_scale(model)
     for operators, scales in (
-        ([o for o in static if o.name not in narrow], granularity),
-        ([o for o in static if o.name in narrow], QuantGranularity.TENSORWISE),
+        ([o for o in static if o.name not in shared], granularity),
+        ([o for o in static if o.name in shared], QuantGranularity.TENSORWISE),
     ):
         if operators:
             recipe.add_static_config(

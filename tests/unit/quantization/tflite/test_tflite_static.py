@@ -133,6 +133,26 @@ def test_short_rows_of_weights_share_one_scale(tmp_path: Path) -> None:
     assert sqnr_db(made) > 30  # 8 bits, less what two layers of rounding cost
 
 
+@pytest.mark.parametrize("axes", [2, 3])
+def test_a_product_of_batches_by_weights_is_int8(axes: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    weights = rng.standard_normal((1, 32, 24)[-axes:]).astype(np.float32)
+    builder = Builder()
+    x = builder.tensor("x", [1, 4, 32])
+    w = builder.tensor(
+        "w", weights.shape, value=weights * rng.uniform(0.1, 1, 24).astype(np.float32)
+    )
+    y = builder.tensor("y", [1, 4, 24])
+    options = (schema.BuiltinOptions.BatchMatMulOptions, schema.BatchMatMulOptionsT())
+    builder.operator(schema.BuiltinOperator.BATCH_MATMUL, [x, w], [y], options=options)
+    model = builder.build([x], [y], names=(["x"], ["y"]))
+
+    made = quantized(tmp_path, Format.TFLITE, model, x=X.reshape(-1, 4, 32))
+
+    assert made.report.int8_macs_percent == 100
+    assert sqnr_db(made) > 30  # 8 bits give 6 dB each, less what a scale for all costs
+
+
 def test_outliers_get_scales_for_each_row_as_the_model_runs(tmp_path: Path) -> None:
     made = quantized(tmp_path, Format.TFLITE, outlying(), x=X)
 
