@@ -14,6 +14,11 @@ Trial = Callable[[frozenset[str], frozenset[str]], float]
 the second set scale each row of their inputs as the model runs."""
 
 
+_WORTH_DB = 1.0
+"""What dynamic scales have to bring where they do not reach the goal: not every runtime has them,
+and some are slower with them."""
+
+
 @dataclass(frozen=True)
 class Forms:
     """What was chosen.
@@ -69,7 +74,8 @@ def find_forms(
     tried = functools.cache(trial)
     if how.scales is not Scales.DYNAMIC:
         static_db = tried(everything, frozenset())
-        if static_db >= how.min_sqnr_db or (able and tried(everything, able) <= static_db):
+        worth_db = min(how.min_sqnr_db, static_db + _WORTH_DB)
+        if static_db >= how.min_sqnr_db or (able and tried(everything, able) < worth_db):
             able = frozenset()
     found = find_sensitive(candidates, lambda int8: tried(int8, able), how.min_sqnr_db)
     return Forms(static_db, able, found)

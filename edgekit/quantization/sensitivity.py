@@ -13,6 +13,8 @@ SAMPLES = 16
 _MOST_GROUPS = 32
 """Operators are tried in at most so many groups of neighbours, which bounds the trials."""
 
+_ROUNDING_DB = 1e-6
+
 Outputs = Sequence[Sequence[Array]]
 """The float outputs of a model, a list a batch."""
 
@@ -40,7 +42,7 @@ class Sensitivity:
         if not self.keep:
             without = (
                 f"outputs have {self.after_db:.1f} dB of signal over noise, {missed}; "
-                "keeping half of the operators in float brings no more"
+                "keeping half of the operators in float brings little more"
             )
             return () if self.after_db >= goal_db else (without,)
         reached = "" if self.after_db >= goal_db else f", {missed}"
@@ -83,8 +85,10 @@ def find_sensitive(candidates: Sequence[str], trial: Trial, goal_db: float) -> S
             enough = middle
         else:
             too_few = middle
-    # Where the goal is out of reach, floats that bring nothing are not worth their price.
-    best = enough if after_db[enough] > before_db else 0
+    # The worst bring at least what as many average ones would, if the noise is theirs. Where the
+    # goal is out of reach and they bring less, they are not worth their price.
+    average_db = 10 * np.log10(len(groups) / (len(groups) - enough)) - _ROUNDING_DB
+    best = enough if after_db[enough] >= min(goal_db, before_db + average_db) else 0
     return Sensitivity(before_db, after_db[best], worst(best))
 
 

@@ -17,6 +17,15 @@ weights each, 2352 channels take 22 microseconds, and 11 with one scale for all.
 Override = dict[str, int | bool | QuantType]
 
 
+def has_scale_a_channel(node: onnx.NodeProto, shape: tuple[int, ...], *, per_channel: bool) -> bool:
+    """Whether int8 weights of this shape have a scale for each channel, as `overrides` says."""
+    if node.op_type == "Conv" and integer(node, "group", 1) > 1:
+        return True
+    if node.op_type == "Gemm" and shape[integer(node, "transB", 0)] < _LONG_COLUMN:
+        return False
+    return per_channel and (node.op_type != "MatMul" or len(shape) == 2)
+
+
 def overrides(graph: onnx.GraphProto, names: Collection[str]) -> dict[str, list[Override]]:
     """Return how weights of the operators `names` are scaled, where not as the settings say.
 
@@ -35,10 +44,10 @@ def overrides(graph: onnx.GraphProto, names: Collection[str]) -> dict[str, list[
         if len(node.input) < 2 or node.input[1] not in shapes:
             continue
         shape = shapes[node.input[1]]
-        if node.op_type == "Conv" and integer(node, "group", 1) > 1:
+        if node.op_type == "Conv" and has_scale_a_channel(node, shape, per_channel=False):
             found[node.input[1]] = [{"axis": 0}]
-        elif (node.op_type == "Gemm" and shape[integer(node, "transB", 0)] < _LONG_COLUMN) or (
-            node.op_type == "MatMul" and len(shape) != 2
+        elif node.op_type in {"Gemm", "MatMul"} and not has_scale_a_channel(
+            node, shape, per_channel=True
         ):
             found[node.input[1]] = [{"quant_type": QuantType.QInt8, "symmetric": True}]
     return found

@@ -33,11 +33,13 @@ from edgekit.quantization.onnx.plan import (
 )
 from edgekit.quantization.onnx.prepare import prepared
 from edgekit.quantization.onnx.recurrent import recurrent_in_int8, with_recurrent_in_int8
+from edgekit.quantization.onnx.rounding import CHANNELS, read_by, round_weights, rounding
 from edgekit.quantization.onnx.scales import overrides
 from edgekit.quantization.onnx.trim import trim
-from edgekit.quantization.onnx.weights import part_weights, store_in_int8
+from edgekit.quantization.onnx.weights import part_weights, store_in_int8, stored_convolutions
 from edgekit.quantization.plan import Plan
 from edgekit.quantization.report import QuantizationReport, QuantizeRequest
+from edgekit.quantization.rounding import means_of_channels
 from edgekit.quantization.sensitivity import signal_to_noise_db
 from edgekit.quantization.settings import Activation, QuantizeSettings
 from edgekit.quantization.smoothing import largest_of_channels
@@ -66,8 +68,23 @@ def run(request: QuantizeRequest, progress: Progress) -> QuantizationReport:
     def largest() -> Mapping[str, FloatArray]:
         return largest_of_channels(onnx_stream(model, smoothed, request, progress))
 
+    layers = rounding(model, plan.int8)
+
+    @functools.cache
+    def means() -> Mapping[str, FloatArray]:
+        return means_of_channels(
+            onnx_stream(model, read_by(model, layers), request, progress), CHANNELS
+        )
+
     def made(part: Plan) -> tuple[onnx.ModelProto, Plan]:
-        pairs = _with_pairs(model, part, settings, ranges)
+        source = onnx.ModelProto()
+        source.CopyFrom(model)
+        part_weights(source.graph, part.int8)
+        chosen = layers & (part.int8 | stored_convolutions(model.graph, part))
+        round_weights(
+            source.graph, chosen, means() if chosen else {}, per_channel=settings.per_channel
+        )
+        pairs = _with_pairs(source, part, settings, ranges)
         make_dynamic(pairs, part.dynamic, largest() if part.dynamic else {})
         return with_recurrent_in_int8(pairs, part)
 
@@ -133,15 +150,12 @@ def _with_pairs(
     settings: QuantizeSettings,
     ranges: Mapping[str, Interval],
 ) -> onnx.ModelProto:
-    """Return `model` with QuantizeLinear and DequantizeLinear around what is planned as int8."""
+    """Put QuantizeLinear and DequantizeLinear around what `plan` has in int8; return `model`."""
     planned = [node for node in model.graph.node if node.name in plan.int8]
-    copied = onnx.ModelProto()
-    copied.CopyFrom(model)
     if not planned:
-        return copied
-    part_weights(copied.graph, plan.int8)
+        return model
     quantizer = QDQQuantizer(
-        copied,
+        model,
         per_channel=settings.per_channel,
         reduce_range=False,
         weight_qType=QuantType.QInt8,
@@ -150,7 +164,7 @@ def _with_pairs(
         nodes_to_quantize=sorted(plan.int8),
         nodes_to_exclude=[],
         op_types_to_quantize=sorted({node.op_type for node in planned}),
-        extra_options={"TensorQuantOverrides": overrides(copied.graph, plan.int8)},
+        extra_options={"TensorQuantOverrides": overrides(model.graph, plan.int8)},
     )
     quantizer.quantize_model()
     result: onnx.ModelProto = quantizer.model.model

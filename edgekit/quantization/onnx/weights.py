@@ -48,6 +48,19 @@ def store_in_int8(graph: onnx.GraphProto, plan: Plan) -> frozenset[str]:
     return frozenset(_store(graph, plan, {})) & weighted
 
 
+def stored_convolutions(graph: onnx.GraphProto, plan: Plan) -> frozenset[str]:
+    """Return the convolutions of `graph` whose weights `store_in_int8` stores, by name."""
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    return frozenset(
+        node.name
+        for node in graph.node
+        if node.op_type == "Conv"
+        and plan.may_store(node.name)
+        and node.input[1] in constants
+        and _is_worth_it(constants[node.input[1]])
+    )
+
+
 def part_weights(graph: onnx.GraphProto, names: Collection[str]) -> None:
     """Give weights that operators of these `names` read along different axes a copy each.
 

@@ -25,6 +25,7 @@ from edgekit.quantization.forms import Forms, find_forms
 from edgekit.quantization.observed import Interval
 from edgekit.quantization.plan import BODY, HURTS, SLOWER, Operator, Plan
 from edgekit.quantization.report import QuantizationReport, QuantizeRequest
+from edgekit.quantization.rounding import means_of_channels
 from edgekit.quantization.sensitivity import SAMPLES, signal_to_noise_db
 from edgekit.quantization.smoothing import largest_of_channels
 from edgekit.quantization.tflite.biases import flatten_biases
@@ -45,6 +46,7 @@ from edgekit.quantization.tflite.plan import (
     unmatched,
     with_one_scale,
 )
+from edgekit.quantization.tflite.rounding import CHANNELS, read_by, rounded_weights
 from edgekit.runtimes.macs import int8_percent
 from edgekit.runtimes.tflite.macs import count_macs
 from edgekit.runtimes.tflite.names import shorten_names
@@ -78,17 +80,12 @@ def run(request: QuantizeRequest, progress: Progress) -> QuantizationReport:
     wanted = _touched(model, plan)
     ranges = calibrate(_stream(content, wanted, request, progress), request.settings.ranges)
     ranges = united(ranges, meeting_same_weights(model, plan))
-    able = _can_be_dynamic(model, plan, request)
-    smooth = smoothable(model, able)
-
-    @functools.cache
-    def smoothed_content() -> bytes:
-        largest = largest_of_channels(_stream(content, smooth, request, progress))
-        return to_bytes(smoothed(content, able, largest))
+    source = _source(model, content, plan, request, progress)
 
     def made(part: Plan, kept: frozenset[str]) -> schema.ModelT:
-        source = smoothed_content() if part.dynamic else content
-        result = _quantized(source, _recipe(model, part, request), _statistics(model, ranges))
+        result = _quantized(
+            source(part.dynamic), _recipe(model, part, request), _statistics(model, ranges)
+        )
         store_constants(result, kept | _asked(model, request))
         return result
 
@@ -112,6 +109,34 @@ def run(request: QuantizeRequest, progress: Progress) -> QuantizationReport:
             *forms.notes(request.settings.min_sqnr_db, RUNTIME),
         ),
     )
+
+
+def _source(
+    model: schema.ModelT,
+    content: bytes,
+    plan: Plan,
+    request: QuantizeRequest,
+    progress: Progress,
+) -> Callable[[frozenset[str]], bytes]:
+    """Return what makes the float file that is quantized, given which layers will be dynamic.
+
+    It computes what `content`, the file of `model`, does, but for weights that are rounded.
+    """
+    per_channel = request.settings.per_channel
+
+    @functools.cache
+    def source(dynamic: frozenset[str]) -> bytes:
+        exact = content
+        if dynamic:
+            stream = _stream(content, smoothable(model, dynamic), request, progress)
+            exact = to_bytes(smoothed(content, dynamic, largest_of_channels(stream)))
+        layers = plan.int8 - dynamic - feeding_loops(model)
+        read = read_by(model, layers)
+        means = means_of_channels(_stream(content, read, request, progress), CHANNELS)
+        one_scale = with_one_scale(model) if per_channel else plan.int8
+        return rounded_weights(exact, layers, means, one_scale)
+
+    return source
 
 
 def _plan(

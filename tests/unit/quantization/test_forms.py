@@ -55,10 +55,11 @@ def test_what_hurts_with_dynamic_scales_too_stays_float() -> None:
     assert len(forms.notes(30, "")) == 2
 
 
-def test_dynamic_scales_that_bring_nothing_are_left_out() -> None:
+@pytest.mark.parametrize("able", ["", "b"])
+def test_dynamic_scales_that_bring_little_are_left_out(able: str) -> None:
     model = Model(a=1, b=1e-5, c=1e-5, d=1e-5)
 
-    forms = find_forms("abcd", (), model, settings())
+    forms = find_forms("abcd", able, model, settings())
 
     assert forms.dynamic == frozenset()
     assert forms.found.keep == {"a"}

@@ -53,14 +53,18 @@ def test_a_goal_out_of_reach_keeps_half_and_says_so() -> None:
     assert "less than the 30 dB asked for" in found.notes(30)[0]
 
 
-def test_floats_that_bring_nothing_are_not_kept_and_the_goal_is_told() -> None:
-    found = find_sensitive("abcd", lambda _: 10.0, 30)
+@pytest.mark.parametrize("gained_db", [0.0, 2.0])
+def test_floats_that_bring_little_are_not_kept_and_the_goal_is_told(gained_db: float) -> None:
+    def trial(int8: frozenset[str]) -> float:
+        return 10.0 + gained_db * (len(int8) < 4)
+
+    found = find_sensitive("abcd", trial, 30)
 
     assert found.keep == frozenset()
     (note,) = found.notes(30)
     assert note == (
         "outputs have 10.0 dB of signal over noise, less than the 30 dB asked for; "
-        "keeping half of the operators in float brings no more"
+        "keeping half of the operators in float brings little more"
     )
 
 
