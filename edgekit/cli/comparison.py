@@ -114,16 +114,14 @@ def compare_files(
 def fidelity_rows(fidelity: Fidelity) -> list[list[str]]:
     """Return the lines that tell of a comparison, as columns."""
 
-    def figure(value: float | Unavailable, unit: str) -> str:
-        return (
-            f"unknown, {value.reason}"
-            if isinstance(value, Unavailable)
-            else f"{value:.2f} {unit}".strip()
-        )
+    def told(value: float | Unavailable, unit: str, of: str = "") -> str:
+        if isinstance(value, Unavailable):
+            return f"unknown: {value.reason}"
+        return f"{value:.2f} {unit}".strip() + of
 
     return [
-        ["loss", f"{figure(fidelity.loss, fidelity.unit)} ({fidelity.metric})"],
-        ["agreement", figure(fidelity.agreement_percent, "%")],
+        ["loss", told(fidelity.loss, fidelity.unit, f" ({fidelity.metric})")],
+        ["agreement", told(fidelity.agreement_percent, "%")],
         ["cosine", f"{fidelity.cosine:.5f}"],
         ["sqnr", f"{fidelity.sqnr_db:.1f} dB over {fidelity.samples} samples"],
     ]

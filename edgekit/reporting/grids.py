@@ -32,6 +32,9 @@ _MOST_ROWS = 10
 _ENOUGH_PERCENT = 99.0
 """Operators that add up to this share of the time are all of it to a reader."""
 
+_SPREAD_PERCENT = 50.0
+"""Where operators that are not shown take more than this, those that are say little."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -127,7 +130,8 @@ def size_grid(label: str, bill: SizeBill) -> Grid:
 def operator_grid(label: str, profile: Profile) -> Grid | None:
     """Return the operators of one profile that take nearly all its time, if they were timed.
 
-    A model has hundreds of others whose time rounds to nothing; JSON lists them all.
+    A model has hundreds of others whose time rounds to nothing; JSON lists them all. Where time
+    is spread over so many that the slowest say little, they are added up by their type.
     """
     latency = profile.latency
     if isinstance(latency, Unavailable) or isinstance(latency.operators, Unavailable):
@@ -138,6 +142,8 @@ def operator_grid(label: str, profile: Profile) -> Grid | None:
     shown = min(enough, _MOST_ROWS)
     rows = [_operator_cells(row) for row in slowest[:shown]]
     rest = slowest[shown:]
+    if sum(row.share_percent for row in rest) > _SPREAD_PERCENT:
+        return _type_grid(label, profile.target, slowest)
     if rest:
         time_ns = sum(row.time_ns for row in rest)
         share = sum(row.share_percent for row in rest)
@@ -145,6 +151,31 @@ def operator_grid(label: str, profile: Profile) -> Grid | None:
     return _grid(
         f"slowest operators of {label} on {profile.target}",
         ("operator", "type", "time", "share"),
+        rows,
+    )
+
+
+def _type_grid(label: str, target: str, operators: Sequence[OperatorTime]) -> Grid:
+    by_type: dict[str, list[OperatorTime]] = {}
+    for row in operators:
+        by_type.setdefault(row.op_type, []).append(row)
+    totals = [
+        (op_type, len(rows), sum(r.time_ns for r in rows), sum(r.share_percent for r in rows))
+        for op_type, rows in by_type.items()
+    ]
+    totals.sort(key=lambda total: -total[2])
+    rest = totals[_MOST_ROWS:]
+    if rest:
+        _, counts, times_ns, shares = zip(*rest, strict=True)
+        others = (f"{len(rest)} other types", sum(counts), sum(times_ns), sum(shares))
+        totals = [*totals[:_MOST_ROWS], others]
+    rows = [
+        (op_type, f"{count}", format_duration_ns(time_ns), f"{share:.1f} %")
+        for op_type, count, time_ns, share in totals
+    ]
+    return _grid(
+        f"time by type of operator of {label} on {target}",
+        ("type", "operators", "time", "share"),
         rows,
     )
 
@@ -161,7 +192,19 @@ def rules_grid(rules: Sequence[RuleResult]) -> Grid:
 
 
 _NUMBERS = frozenset(
-    {"loss", "bytes", "ratio", "p95", "memory", "load", "int8 MACs", "share", "tensors", "time"}
+    {
+        "loss",
+        "bytes",
+        "ratio",
+        "p95",
+        "memory",
+        "load",
+        "int8 MACs",
+        "share",
+        "tensors",
+        "time",
+        "operators",
+    }
 )
 
 

@@ -89,16 +89,20 @@ def command(out: Output, asked: Asked) -> None:
 
 
 def _table(found: "Comparison") -> str:
+    from edgekit.core.results import Unavailable
     from edgekit.reporting.words import loss_text, percent_text, value_text
 
     metric, unit = found.here.metric, found.here.unit
     fidelities = [found.here, *(board.fidelity for board in found.boards)]
     differences = ["", *(f"{b.largest_difference:.4g} ({b.output})" for b in found.boards)]
-    rows = [
-        ["", "this machine", *(board.target for board in found.boards)],
+    judged = [
         [f"{metric} of the reference", *(value_text(f.reference, unit) for f in fidelities)],
         [f"{metric} of the candidate", *(value_text(f.candidate, unit) for f in fidelities)],
         ["loss", *(loss_text(f) for f in fidelities)],
+    ]
+    rows = [
+        ["", "this machine", *(board.target for board in found.boards)],
+        *([] if isinstance(found.here.reference, Unavailable) else judged),
         ["agreement", *(percent_text(f.agreement_percent) for f in fidelities)],
         ["signal to noise", *(f"{f.sqnr_db:.1f} dB" for f in fidelities)],
         ["cosine", *(f"{f.cosine:.6f}" for f in fidelities)],

@@ -55,6 +55,19 @@ def test_slowest_operators_come_first_and_the_rest_is_summed_up() -> None:
     assert grid.rows[-1][0] == "2 others"
 
 
+def test_operators_of_which_none_stands_out_are_summed_up_by_type() -> None:
+    times = tuple(
+        OperatorTime(f"op{i}", "Conv" if i % 4 else f"Type{i}", 1000.0, 1.0) for i in range(100)
+    )
+    taken = profile(latency=replace(latency(), operators=times))
+
+    grid = operator_grid("m", taken)
+
+    assert grid is not None
+    assert grid.rows[0] == ("Conv", "75", "75.0 µs", "75.0 %")
+    assert grid.rows[-1] == ("16 other types", "16", "16.0 µs", "16.0 %")
+
+
 def test_profile_without_operator_times_has_no_such_table() -> None:
     assert operator_grid("m", profile(latency=Unavailable("why"))) is None
     untimed = replace(latency(), operators=Unavailable("why"))
