@@ -1,5 +1,6 @@
 """What a command that failed has to say: what, why, what to do, and the exit code."""
 
+import errno
 import json
 import sys
 import tempfile
@@ -16,10 +17,15 @@ from edgekit.errors import (
     ConfigError,
     EdgekitError,
     Problem,
+    StorageError,
 )
 
 HELP = "Help"
 """The kind of a command line that says nothing; it is answered with the help."""
+
+
+_OF_THE_MACHINE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
+"""What no program can help, wherever it happens: a full disk, also behind stdout."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,12 @@ def failure_of(error: BaseException) -> Failure:
         path = "edgekit" if context is None else context.command_path
         hint = f"'{path} --help' says more"
         return Failure("UsageError", error.format_message(), hint, EXIT_USAGE)
+    if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+        from edgekit.core.workspace import explain_storage
+
+        reason, hint = explain_storage(error)
+        message = f"{error.filename or 'what edgekit writes'}: {reason}"
+        return Failure(StorageError.__name__, message, hint, EXIT_USAGE)
     last = (str(error).strip().splitlines() or [""])[-1]
     message = f"this is a bug in edgekit: {type(error).__name__}: {last}"
     return Failure("Bug", message, _kept_traceback(error), EXIT_BUG)

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -53,20 +54,37 @@ def edgekit() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; what goes wrong is told on stderr."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    _open_what_was_closed()
     if _COMPLETION in os.environ:
         edgekit.main(given, prog_name="edgekit", complete_var=_COMPLETION)
     try:
         with _stoppable():
             return _run(given)
     except BrokenPipeError:
-        # The interpreter would complain once more when it flushes stdout at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return _EXIT_BROKEN_PIPE
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  every end is told, bugs too
         failure = failure_of(error)
         with contextlib.suppress(BrokenPipeError):
             print(failure.json() if "--json" in given else failure.text(), file=sys.stderr)
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _drop_output()
         return failure.exit_code
+
+
+def _open_what_was_closed() -> None:
+    """Open streams that the caller closed; the next file would get their number, and their text."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            stream = Path(os.devnull).open("r+", encoding="utf-8")  # noqa: SIM115  stays open
+            setattr(sys, name, stream)
+
+
+def _drop_output() -> None:
+    # The interpreter would complain once more when it flushes stdout at its end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(given: list[str]) -> int:

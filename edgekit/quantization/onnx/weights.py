@@ -5,6 +5,7 @@ the file is small and the operator as fast as with float weights; DequantizeLine
 place would run in every inference.
 """
 
+import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import numpy as np
@@ -17,6 +18,7 @@ from edgekit.quantization.plan import HURTS, Plan
 WEIGHTS: Mapping[str, tuple[int, ...]] = {
     "Conv": (1,),
     "ConvTranspose": (1,),
+    "Einsum": (0, 1),
     "Gather": (0,),
     "Gemm": (1,),
     "GRU": (1, 2),
@@ -25,6 +27,8 @@ WEIGHTS: Mapping[str, tuple[int, ...]] = {
     "RNN": (1, 2),
 }
 """Which inputs of which operators can be weights."""
+
+_KEPT_AXES = {"ConvTranspose": (1,), "GRU": (0, 1), "LSTM": (0, 1), "RNN": (0, 1)}
 
 _TAKING_CONSTANTS = frozenset({"Add", "Concat", "Div", "Max", "Min", "Mul", "Sub", "Where"})
 """What position tables and masks go into; a constant is to them as any other tensor."""
@@ -138,18 +142,31 @@ def _is_worth_it(tensor: onnx.TensorProto) -> bool:
 
 def _kept_axes(node: onnx.NodeProto, tensor: onnx.TensorProto, place: int) -> tuple[int, ...]:
     """Return the axes along which each slice of a weight, input `place`, has its own scale."""
-    if node.op_type in {"GRU", "LSTM", "RNN"}:
-        return (0, 1)
-    if node.op_type == "ConvTranspose":
-        return (1,)
+    if node.op_type in _KEPT_AXES:
+        return _KEPT_AXES[node.op_type]
     if node.op_type == "MatMul":
         return (max(len(tensor.dims) - 2 + place, 0),)
+    if node.op_type == "Einsum":
+        return _axes_of_the_answer(node, tensor, place)
     if node.op_type == "Gemm":
         return (0,) if any(a.name == "transB" and a.i for a in node.attribute) else (1,)
     if node.op_type in _TAKING_CONSTANTS:
         wide = tuple(axis for axis, size in enumerate(tensor.dims) if size > 1)
         return wide[:-1] if tensor.dims[wide[-1]] >= _LONG_ROW else ()
     return (0,)
+
+
+def _axes_of_the_answer(
+    node: onnx.NodeProto, tensor: onnx.TensorProto, place: int
+) -> tuple[int, ...]:
+    """Return the axes of an Einsum's weight that it does not sum over, if it sums over enough."""
+    equation = next(a.s.decode() for a in node.attribute if a.name == "equation")
+    inputs, _, output = equation.replace(" ", "").partition("->")
+    term = inputs.split(",")[place]
+    summed = [size for axis, size in zip(term, tensor.dims, strict=False) if axis not in output]
+    if "." in term or math.prod(summed) < _LONG_ROW:
+        return ()
+    return tuple(at for at, axis in enumerate(term) if axis in output)
 
 
 def _stored(

@@ -184,6 +184,26 @@ def test_a_reader_that_goes_away_is_no_reason_to_complain() -> None:
     assert ran.stderr == b""
 
 
+@pytest.mark.parametrize(
+    ("streams", "code", "said"),
+    [
+        (">&-", 0, ""),
+        ("2>&-", 0, ""),
+        (">/dev/full", 2, "error: what edgekit writes: the disk is full"),
+    ],
+)
+def test_streams_that_take_nothing_are_no_bug(streams: str, code: int, said: str) -> None:
+    ran = subprocess.run(
+        ["/bin/sh", "-c", f'"$@" {streams}', "sh", *EDGEKIT, "recipe", "schema"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (ran.returncode, ran.stderr.partition("\n")[0]) == (code, said)
+
+
 def test_the_help_imports_nothing_heavy() -> None:
     ran = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "edgekit", "--help"],

@@ -490,6 +490,23 @@ def test_weights_of_an_einsum_are_int8(tmp_path: Path) -> None:
     assert sqnr_db(made) > 30  # 8 bits give 6 dB each, less what one layer of rounding costs
 
 
+@pytest.mark.parametrize(
+    ("equation", "shape"),
+    [("beh,ehd->bed", [4, 32]), ("...eh,ehd->...ed", [4, 32]), ("beh,ehd", [4, 32])],
+)
+def test_weights_of_an_einsum_that_is_no_matrix_product_are_stored_in_int8(
+    equation: str, shape: list[int], tmp_path: Path
+) -> None:
+    node = helper.make_node("Einsum", ["x", "w"], ["y"], name="experts", equation=equation)
+    model = model_of([node], ["batch", *shape], w=weights(4, 32, 48))
+
+    made = quantized(tmp_path, Format.ONNX, model, x=values(20, *shape))
+
+    assert made.report.size_bytes < 0.4 * made.report.float_size_bytes
+    assert "stored in int8" in made.report.float_operators[0].reason
+    assert sqnr_db(made) > 35  # 8 bits give 6 dB each, less what rounding the weights costs
+
+
 def computed(name: str) -> onnx.NodeProto:
     """An operator that makes a tensor of a constant, which the file does not know then."""
     return helper.make_node("Relu", [name], [f"{name}_computed"], name=f"{name}_computed")
