@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from edgekit.cli.progress import step
 from edgekit.config.source import typed_options
 from edgekit.core.artifact import Artifact
 from edgekit.core.progress import Progress
@@ -104,11 +105,12 @@ def compare_files(
     Raises:
         EdgekitError: A file does not run, or the two do not fit each other.
     """
-    reference, candidate = (
-        execute(artifact, test, folder / f"outputs-{place}", progress=progress)
-        for place, artifact in enumerate(pair)
-    )
-    return by.compare(reference, candidate, test)
+    with step(progress, "compare"):
+        reference, candidate = (
+            execute(artifact, test, folder / f"outputs-{place}", progress=progress)
+            for place, artifact in enumerate(pair)
+        )
+        return by.compare(reference, candidate, test)
 
 
 def fidelity_rows(fidelity: Fidelity) -> list[list[str]]:

@@ -38,6 +38,12 @@ def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
     assert dead == []
 
 
+def test_every_decision_has_a_number_of_its_own() -> None:
+    files = sorted((ROOT / "docs/decisions").glob("*.md"))
+
+    assert [int(file.name[:4]) for file in files] == [*range(1, len(files) + 1)]
+
+
 def anchors(page: Path) -> set[str]:
     """Return the names that a page's headings are linked by, as GitHub makes them."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)

@@ -123,6 +123,7 @@ def command(out: Output, asked: Asked) -> None:
     """
     from edgekit.cli.comparison import compare_files, judge
     from edgekit.cli.pair import time_pair
+    from edgekit.cli.progress import step
     from edgekit.cli.samples import scratch_folder
     from edgekit.core.target import Runtime
     from edgekit.core.workspace import refuse_overwrite
@@ -148,7 +149,8 @@ def command(out: Output, asked: Asked) -> None:
         )
         made = open_artifact(report.path)
         if Runtime.TFLITE_RUNTIME in runtimes:
-            note = old_runtime.checked((source, made), test, folder / "checked", progress)
+            with step(progress, f"check on {Runtime.TFLITE_RUNTIME.value}"):
+                note = old_runtime.checked((source, made), test, folder / "checked", progress)
             report = replace(report, notes=(*report.notes, note))
         fidelity = compare_files((artifact, made), test, by, folder, progress)
         # Of the same format, it is MODEL that the user compares with, not its normal form.

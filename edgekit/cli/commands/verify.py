@@ -71,6 +71,7 @@ def command(out: Output, asked: Asked) -> None:
     tflite-runtime, which 'edgekit runtime setup tflite-runtime' gets once.
     """
     from edgekit.cli.comparison import judge
+    from edgekit.cli.progress import step
     from edgekit.cli.samples import scratch_folder
     from edgekit.loading.artifact import open_artifact
     from edgekit.loading.npz import read_npz
@@ -83,9 +84,10 @@ def command(out: Output, asked: Asked) -> None:
     with scratch_folder() as folder, out.progress() as progress:
         test = read_npz(asked.test, folder / "test")
         by.refuse_unfit(test, asked.test, reference)
-        found = _run(asked.runtime, candidate, test, folder / "found", progress)
-        wanted = _run(_DEFAULT, reference, test, folder / "wanted", progress)
-        fidelity = by.compare(wanted, found, test)
+        with step(progress, "compare"):
+            found = _run(asked.runtime, candidate, test, folder / "found", progress)
+            wanted = _run(_DEFAULT, reference, test, folder / "wanted", progress)
+            fidelity = by.compare(wanted, found, test)
     over = by.over(fidelity)
     _tell(out, asked, fidelity, over, misread(candidate) if asked.runtime == _OLD else "")
     if over:
