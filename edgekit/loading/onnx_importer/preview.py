@@ -6,9 +6,7 @@ from typing import cast
 
 import torch
 from torch import fx
-from torch._dynamo.source import ConstantSource
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv
 
 # What running an operator on fake tensors raises when sizes are not known well enough.
 _UNKNOWN = (
@@ -29,6 +27,10 @@ class Preview:
     """Runs every node on fake tensors, and remembers the result as the node's `meta["val"]`."""
 
     def __init__(self) -> None:
+        # SymPy and TorchDynamo take as long to import as all else of PyTorch, and every child
+        # that works on a module imports this file; only one that reads ONNX makes a preview.
+        from torch.fx.experimental.symbolic_shapes import ShapeEnv  # noqa: PLC0415  see above
+
         self._shape_env = ShapeEnv()
         self._fake = FakeTensorMode(shape_env=self._shape_env, allow_non_fake_inputs=True)
         self._symbols: dict[str, torch.SymInt] = {}
@@ -45,6 +47,9 @@ class Preview:
 
     def _symbol(self, name: str) -> torch.SymInt:
         if name not in self._symbols:
+            from torch._dynamo.source import ConstantSource  # noqa: PLC0415  see `__init__`
+            from torch.fx.experimental.symbolic_shapes import DimDynamic  # noqa: PLC0415  same
+
             hint = _HINT * (len(self._symbols) + 1)
             source = ConstantSource(f"axis_{len(self._symbols)}")
             symbol = self._shape_env.create_symbol(hint, source, DimDynamic.DYNAMIC, None)
