@@ -15,6 +15,7 @@ import traceback
 import typing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from edgekit.core import wire
 from edgekit.core.process import ERROR_FILE, EXIT_REPORTED, REQUEST_FILE, RESPONSE_FILE
@@ -70,6 +71,15 @@ def main(arguments: list[str]) -> int:
     return EXIT_REPORTED
 
 
+def end(code: int) -> NoReturn:
+    """Leave this process, and whatever its frameworks have left running, with a code."""
+    # A task may leave threads or atexit hooks of a framework behind that crash on the way out,
+    # after the response was written; they are not worth waiting for.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 def _take_limits(memory_bytes: int, cpu_s: int, file_bytes: int) -> None:
     # RLIMIT_DATA counts what is written to; RLIMIT_AS would also count the reservations and
     # mapped libraries of onnxruntime and XLA, and refuse models that fit.
@@ -91,9 +101,4 @@ def _leave(scratch: Path, kind: str, message: str, hint: str) -> None:
 
 
 if __name__ == "__main__":
-    # A task may leave threads or atexit hooks of a framework behind that crash on the way out,
-    # after the response was written; they are not worth waiting for.
-    code = main(sys.argv[1:])
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    end(main(sys.argv[1:]))

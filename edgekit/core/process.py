@@ -22,7 +22,7 @@ from functools import cache
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from edgekit.core import wire
+from edgekit.core import nursery, wire
 from edgekit.core.progress import SILENT, Progress
 from edgekit.errors import (
     ERRORS_BY_NAME,
@@ -69,6 +69,8 @@ class Task(Generic[Request, Response]):
     entry: str
     request: type[Request]
     response: type[Response]
+    kept: bool = False
+    """Whether a process with the entry's module imported is kept, for the calls to come."""
 
 
 class ChildFailedError(Exception):
@@ -98,7 +100,10 @@ def call(
         scratch = Path(folder)
         (scratch / REQUEST_FILE).write_text(wire.encode(request), encoding="utf-8")
         variables = child_environment(threads) | dict(environment or {})
-        returncode = _run_child(task.entry, scratch, limits, progress, variables)
+        # With more threads, numerical libraries start them as they load, and no fork has them.
+        forks = task.kept and threads == 1 and not environment and nursery.CAN_FORK
+        run = _fork_child if forks else _spawn_child
+        returncode = run(task.entry, scratch, limits, progress, variables)
         if returncode == EXIT_REPORTED:
             reported = _reported(scratch)
             raise reported
@@ -179,17 +184,38 @@ def child_environment(threads: int = 1) -> dict[str, str]:
     }
 
 
-def _run_child(
+def _fork_child(
     entry: str, scratch: Path, limits: Limits, progress: Progress, environment: Mapping[str, str]
 ) -> int:
-    reader, writer = os.pipe()
-    bounds = (limits.memory_bytes, limits.cpu_s, limits.file_bytes)
-    argv = [sys.executable, "-P", "-m", "edgekit.core.child", entry, str(scratch), str(writer)]
     deadline = time.monotonic() + limits.wall_s
-    with os.fdopen(reader, "rb", buffering=0) as events, (scratch / LOG_FILE).open("wb") as log:
+    module, _, _ = entry.partition(":")
+    try:
+        with (
+            nursery.borrowed(module, environment) as kept,
+            _channels(scratch) as (events, writer, log),
+        ):
+            try:
+                kept.start((entry, str(scratch), *_bounds(limits)), environment, (writer, log))
+            finally:
+                os.close(writer)
+            _forward(events, deadline, progress)
+            returncode = kept.wait(deadline)
+            if returncode is None:
+                raise _overdue(entry, limits)
+    except nursery.NoNurseryError:
+        return _spawn_child(entry, scratch, limits, progress, environment)
+    return returncode
+
+
+def _spawn_child(
+    entry: str, scratch: Path, limits: Limits, progress: Progress, environment: Mapping[str, str]
+) -> int:
+    deadline = time.monotonic() + limits.wall_s
+    argv = [sys.executable, "-P", "-m", "edgekit.core.child", entry, str(scratch)]
+    with _channels(scratch) as (events, writer, log):
         try:
             child = subprocess.Popen(
-                [*argv, *(str(bound) for bound in bounds)],
+                [*argv, str(writer), *_bounds(limits)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -200,14 +226,30 @@ def _run_child(
         finally:
             os.close(writer)
         with _killed_at_the_end(child):
-            _forward(events.fileno(), deadline, progress)
+            _forward(events, deadline, progress)
             returncode = _wait(child, deadline)
     if returncode is None:
-        raise TargetUnavailableError(
-            f"{entry} did not finish within {limits.wall_s:.0f} s and was stopped",
-            hint="use a smaller model or fewer samples",
-        )
+        raise _overdue(entry, limits)
     return returncode
+
+
+@contextlib.contextmanager
+def _channels(scratch: Path) -> Iterator[tuple[int, int, int]]:
+    """Open where progress is read, where it is written (the body closes that), and the log."""
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb", buffering=0), (scratch / LOG_FILE).open("wb") as log:
+        yield reader, writer, log.fileno()
+
+
+def _bounds(limits: Limits) -> tuple[str, ...]:
+    return tuple(str(most) for most in (limits.memory_bytes, limits.cpu_s, limits.file_bytes))
+
+
+def _overdue(entry: str, limits: Limits) -> TargetUnavailableError:
+    return TargetUnavailableError(
+        f"{entry} did not finish within {limits.wall_s:.0f} s and was stopped",
+        hint="use a smaller model or fewer samples",
+    )
 
 
 def _forward(events: int, deadline: float, progress: Progress) -> None:

@@ -123,11 +123,14 @@ class TimeResponse:
 
 
 LOAD_DATA = Task("edgekit.pipeline.data_child:load_data", LoadDataRequest, LoadDataResponse)
-BUILD = Task("edgekit.pipeline.torch_child:build", BuildRequest, SavedModel)
-PRUNE = Task("edgekit.pipeline.torch_child:prune_model", PruneRequest, SavedModel)
-FINETUNE = Task("edgekit.pipeline.torch_child:finetune", FinetuneRequest, SavedModel)
-EXPORT = Task("edgekit.pipeline.torch_child:export_model", ExportRequest, ExportReport)
-EXECUTE = Task("edgekit.pipeline.torch_child:execute_model", ExecuteRequest, ExecuteResponse)
+BUILD = Task("edgekit.pipeline.torch_child:build", BuildRequest, SavedModel, kept=True)
+PRUNE = Task("edgekit.pipeline.torch_child:prune_model", PruneRequest, SavedModel, kept=True)
+FINETUNE = Task("edgekit.pipeline.torch_child:finetune", FinetuneRequest, SavedModel, kept=True)
+EXPORT = Task("edgekit.pipeline.torch_child:export_model", ExportRequest, ExportReport, kept=True)
+EXECUTE = Task(
+    "edgekit.pipeline.torch_child:execute_model", ExecuteRequest, ExecuteResponse, kept=True
+)
 SCORE_FILE = Task("edgekit.pipeline.score_child:score_file", ScoreRequest, Score)
-SCORE_MODULE = Task("edgekit.pipeline.torch_child:score_module", ScoreRequest, Score)
+SCORE_MODULE = Task("edgekit.pipeline.torch_child:score_module", ScoreRequest, Score, kept=True)
+# What is timed starts fresh.
 TIME = Task("edgekit.pipeline.torch_child:time_model", TimeRequest, TimeResponse)

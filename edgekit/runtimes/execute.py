@@ -35,7 +35,7 @@ class Executed:
     version: str
 
 
-_TASK = Task("edgekit.runtimes.execute_child:run", ExecuteRequest, Executed)
+_TASK = Task("edgekit.runtimes.execute_child:run", ExecuteRequest, Executed, kept=True)
 
 
 def execute(

@@ -83,8 +83,12 @@ class InspectRequest:
 
 
 _TASKS = {
-    Format.ONNX: Task("edgekit.runtimes.onnx.inspect:inspect", InspectRequest, Inspection),
-    Format.TFLITE: Task("edgekit.runtimes.tflite.inspect:inspect", InspectRequest, Inspection),
+    Format.ONNX: Task(
+        "edgekit.runtimes.onnx.inspect:inspect", InspectRequest, Inspection, kept=True
+    ),
+    Format.TFLITE: Task(
+        "edgekit.runtimes.tflite.inspect:inspect", InspectRequest, Inspection, kept=True
+    ),
 }
 
 

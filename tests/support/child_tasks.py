@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -52,10 +53,33 @@ def _write(argument: str) -> None:
     Path(argument).write_bytes(b"0" * 2**21)
 
 
+def _tell_parent(_: str) -> str:
+    return str(os.getppid())
+
+
+def _remember(argument: str) -> str:
+    """Return what was remembered so far, and remember one more."""
+    _REMEMBERED.append(argument)
+    os.environ["REMEMBERED"] = os.environ.get("REMEMBERED", "") + argument
+    return ",".join(_REMEMBERED) + os.environ["REMEMBERED"]
+
+
+def _leave_behind(argument: str) -> None:
+    sleeper = subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL)
+    Path(argument).write_text(str(sleeper.pid), encoding="utf-8")
+
+
+def _kill_parent(_: str) -> None:
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(60)
+
+
 def _tell_pid(argument: str) -> None:
     Path(argument).write_text(str(os.getpid()), encoding="utf-8")
     time.sleep(60)
 
+
+_REMEMBERED: list[str] = []
 
 _DEEDS: dict[str, Callable[[str], object]] = {
     "echo": str,
@@ -68,6 +92,11 @@ _DEEDS: dict[str, Callable[[str], object]] = {
     "raise": _raise,
     "write": _write,
     "tell pid": _tell_pid,
+    "tell parent": _tell_parent,
+    "tell folder": lambda _: str(Path.cwd()),
+    "remember": _remember,
+    "leave behind": _leave_behind,
+    "kill parent": _kill_parent,
 }
 
 
@@ -77,3 +106,4 @@ def run(request: Deed, progress: Progress) -> Outcome:
 
 
 DO = Task("support.child_tasks:run", Deed, Outcome)
+DO_KEPT = Task("support.child_tasks:run", Deed, Outcome, kept=True)

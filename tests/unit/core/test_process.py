@@ -6,10 +6,10 @@ import time
 from pathlib import Path
 
 import pytest
-from support.child_tasks import DO, Deed, Outcome
+from support.child_tasks import DO, DO_KEPT, Deed, Outcome
 
 from edgekit.core import process
-from edgekit.core.process import Limits
+from edgekit.core.process import Limits, Task
 from edgekit.errors import (
     EdgekitError,
     InputRefusedError,
@@ -23,7 +23,16 @@ TESTS = Path(__file__).parents[2]
 
 @pytest.fixture(autouse=True)
 def _children_find_the_support_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    monkeypatch.setenv("PYTHONPATH", str(TESTS), prepend=os.pathsep)
+
+
+DoTask = Task[Deed, Outcome]
+
+
+@pytest.fixture(params=[DO, DO_KEPT], ids=["spawned", "forked"])
+def do(request: pytest.FixtureRequest) -> DoTask:
+    task: DoTask = request.param
+    return task
 
 
 class Recorder:
@@ -34,88 +43,89 @@ class Recorder:
         self.seen.append((step, done, total, note))
 
 
-def test_response_of_the_child_comes_back_typed() -> None:
-    outcome = process.call(DO, Deed("echo", "żółw"), limits=Limits())
+def test_response_of_the_child_comes_back_typed(do: DoTask) -> None:
+    outcome = process.call(do, Deed("echo", "żółw"), limits=Limits())
 
     assert outcome == Outcome("żółw")
 
 
-def test_progress_of_the_child_reaches_the_caller() -> None:
+def test_progress_of_the_child_reaches_the_caller(do: DoTask) -> None:
     recorder = Recorder()
 
-    process.call(DO, Deed("echo"), limits=Limits(), progress=recorder)
+    process.call(do, Deed("echo"), limits=Limits(), progress=recorder)
 
     assert recorder.seen == [("echo", 1, 2, "half way")]
 
 
 @pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE"])
-def test_crash_of_the_child_is_an_error_that_names_the_signal(name: str) -> None:
+def test_crash_of_the_child_is_an_error_that_names_the_signal(do: DoTask, name: str) -> None:
     with pytest.raises(InputRefusedError, match=name) as caught:
-        process.call(DO, Deed("signal", name), limits=Limits())
+        process.call(do, Deed("signal", name), limits=Limits())
 
     assert caught.value.exit_code == 3
 
 
-def test_killed_child_is_suspected_to_have_run_out_of_memory() -> None:
+def test_killed_child_is_suspected_to_have_run_out_of_memory(do: DoTask) -> None:
     with pytest.raises(InputRefusedError, match="ran out of memory"):
-        process.call(DO, Deed("signal", "SIGKILL"), limits=Limits())
+        process.call(do, Deed("signal", "SIGKILL"), limits=Limits())
 
 
-def test_memory_limit_ends_the_work_and_says_the_limit() -> None:
+def test_memory_limit_ends_the_work_and_says_the_limit(do: DoTask) -> None:
     limits = Limits(memory_bytes=process.GIB)
 
     with pytest.raises(InputRefusedError, match=r"more than the 1\.0 GiB"):
-        process.call(DO, Deed("exhaust memory"), limits=limits)
+        process.call(do, Deed("exhaust memory"), limits=limits)
 
 
-def test_wall_clock_limit_ends_the_child_as_a_time_out() -> None:
+def test_wall_clock_limit_ends_the_child_as_a_time_out(do: DoTask) -> None:
     started = time.monotonic()
 
     with pytest.raises(TargetUnavailableError, match="within 1 s") as caught:
-        process.call(DO, Deed("sleep"), limits=Limits(wall_s=1.0))
+        process.call(do, Deed("sleep"), limits=Limits(wall_s=1.0))
 
     assert caught.value.exit_code == 5
     assert time.monotonic() - started < 30  # far from the 60 s the child would have slept
 
 
-def test_processor_limit_ends_the_child() -> None:
+def test_processor_limit_ends_the_child(do: DoTask) -> None:
     with pytest.raises(InputRefusedError, match="processor time"):
-        process.call(DO, Deed("spin"), limits=Limits(cpu_s=1))
+        process.call(do, Deed("spin"), limits=Limits(cpu_s=1))
 
 
-def test_file_limit_stops_a_child_that_writes_too_much(tmp_path: Path) -> None:
+def test_file_limit_stops_a_child_that_writes_too_much(do: DoTask, tmp_path: Path) -> None:
     limits = Limits(file_bytes=2**20)
 
     with pytest.raises(StorageError, match="larger than a step may write"):
-        process.call(DO, Deed("write", str(tmp_path / "big")), limits=limits)
+        process.call(do, Deed("write", str(tmp_path / "big")), limits=limits)
 
 
-def test_error_of_the_task_is_raised_here_with_its_hint() -> None:
+def test_error_of_the_task_is_raised_here_with_its_hint(do: DoTask) -> None:
     with pytest.raises(InputRefusedError) as caught:
-        process.call(DO, Deed("refuse"), limits=Limits())
+        process.call(do, Deed("refuse"), limits=Limits())
 
     assert (caught.value.message, caught.value.hint) == ("no", "do this")
 
 
-def test_bug_in_the_task_is_no_user_error_and_keeps_its_traceback() -> None:
+def test_bug_in_the_task_is_no_user_error_and_keeps_its_traceback(do: DoTask) -> None:
     with pytest.raises(process.ChildFailedError, match="KeyError: 'surprise'") as caught:
-        process.call(DO, Deed("raise", "surprise"), limits=Limits())
+        process.call(do, Deed("raise", "surprise"), limits=Limits())
 
     assert not isinstance(caught.value, EdgekitError)
 
 
-def test_telemetry_is_off_in_every_child() -> None:
-    outcome = process.call(DO, Deed("environment", "ORT_DISABLE_TELEMETRY"), limits=Limits())
+def test_telemetry_is_off_in_every_child(do: DoTask) -> None:
+    outcome = process.call(do, Deed("environment", "ORT_DISABLE_TELEMETRY"), limits=Limits())
 
     assert outcome.text == "1"
 
 
-def test_child_dies_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+def test_child_dies_with_a_parent_that_is_killed(do: DoTask, tmp_path: Path) -> None:
     note = tmp_path / "pid"
     code = (
-        "from support.child_tasks import DO, Deed\n"
+        "from support.child_tasks import DO, DO_KEPT, Deed\n"
         "from edgekit.core import process\n"
-        f"process.call(DO, Deed('tell pid', {str(note)!r}), limits=process.Limits())\n"
+        f"deed = Deed('tell pid', {str(note)!r})\n"
+        f"process.call({'DO_KEPT' if do.kept else 'DO'}, deed, limits=process.Limits())\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", code])
     _wait_until(note.exists)
