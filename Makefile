@@ -12,13 +12,14 @@ PYTEST_ARGS ?=
 demo: $(VENV)/.demo
 	$(BIN)/edgekit run mnist-cnn --download
 
-# Everything that needs neither a download nor the ARM emulator.
+# Everything that needs neither a download nor the ARM emulator. The tests of a file stay
+# together, for they share what is slow to make; the long files come first.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 # What reads real data sets and packages; downloads what is not there yet.
 test-realdata: $(VENV)/.test
-	$(BIN)/python -m pytest -n 2 -m realdata $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --maxschedchunk 1 -m realdata $(PYTEST_ARGS)
 
 # What runs the real ARM libraries; sets the emulator up, in the user's cache, first.
 test-emulator: $(VENV)/.test

@@ -1,5 +1,6 @@
 """verify and runtime: two files, or two runtimes, on the same samples."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,15 +8,27 @@ import pytest
 from support import onnx_models, tflite_models
 from support.commands import Shell
 
+from edgekit.cli.main import main
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a float file and the int8 file made from it, and samples of theirs."""
+    folder = tmp_path_factory.mktemp("made")
+    images = np.random.default_rng(0).normal(size=(32, 1, 8, 8)).astype(np.float32)
+    np.savez(folder / "test.npz", image=images, labels=np.zeros(32, np.int64))
+    onnx_models.write(onnx_models.cnn(), folder / "cnn.onnx")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert main(["quantize", "cnn.onnx", "--calib", "test.npz", "-q"]) == 0
+    return folder
+
 
 @pytest.fixture
-def files(shell: Shell) -> tuple[Path, Path]:
-    """A float file and the int8 file made from it, and samples of theirs."""
-    images = np.random.default_rng(0).normal(size=(32, 1, 8, 8)).astype(np.float32)
-    np.savez("test.npz", image=images, labels=np.zeros(32, np.int64))
-    model = onnx_models.write(onnx_models.cnn(), Path("cnn.onnx"))
-    assert shell("quantize", model, "--calib", "test.npz", "-q").code == 0
-    return model, Path("cnn.int8.onnx")
+def files(shell: Shell, made: Path) -> tuple[Path, Path]:
+    """The two models, copied to where the shell is."""
+    shutil.copytree(made, Path(), dirs_exist_ok=True)
+    return Path("cnn.onnx"), Path("cnn.int8.onnx")
 
 
 def test_two_files_are_compared_and_judged(shell: Shell, files: tuple[Path, Path]) -> None:

@@ -159,12 +159,12 @@ def test_a_file_that_is_no_mapping_is_refused(text: str) -> None:
 def test_exploding_aliases_are_refused_at_once() -> None:
     rows = ["a: &a [x, x, x, x, x, x, x, x, x]"]
     rows += [f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]" for a, b in pairwise("abcdefghi")]
-    start = time.perf_counter()
+    start = time.process_time()
 
     (message,) = syntax_problems("\n".join(rows))
 
     assert "aliases such as *a are not read" in message
-    assert time.perf_counter() - start < 2  # nine to the ninth entries would take far longer
+    assert time.process_time() - start < 5  # nine to the ninth entries would take far longer
 
 
 @pytest.mark.parametrize(

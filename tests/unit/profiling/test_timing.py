@@ -89,12 +89,13 @@ def test_model_that_gets_slower_is_cut_short(samples: Samples) -> None:
             return super().run(inputs)
 
     settings = ProfileSettings(runs=100, time_limit=0.3)
-    start = time.perf_counter()
+    slowing = Slowing()
 
-    found = time_sessions({"x": Slowing()}, samples, settings, np.random.default_rng(0), threads=1)
+    found = time_sessions({"x": slowing}, samples, settings, np.random.default_rng(0), threads=1)
 
     assert found["x"].runs < 100
-    assert time.perf_counter() - start < 4  # a hundred runs would take 5 s
+    # Counted, not timed: a busy machine makes fewer runs, never more.
+    assert len(slowing.rows) < 60
 
 
 def test_inference_shorter_than_the_clock_is_repeated(samples: Samples) -> None:

@@ -26,12 +26,12 @@ def chosen(count: int) -> list[Case]:
 
 @pytest.mark.filterwarnings("ignore")  # overflow and division by zero are part of the cases
 def test_a_sample_of_the_node_tests_is_right_or_refused() -> None:
-    results = {case.name: run_case(case) for case in chosen(100)}
+    results = {case.name: run_case(case) for case in chosen(60)}
 
     failed = {name: text for name, (outcome, text) in results.items() if outcome is Outcome.FAILED}
     passed = sum(outcome is Outcome.PASSED for outcome, _ in results.values())
     assert failed == {}
-    assert passed > 65  # about four of five can be expressed with edgekit's element types
+    assert passed > 39  # about four of five can be expressed with edgekit's element types
 
 
 def test_the_operators_promised_are_there() -> None:
