@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import onnx
 
-from edgekit.quantization.onnx import einsum, norms, spelling, transposed
+from edgekit.quantization.onnx import einsum, hard, norms, spelling, transposed
 from edgekit.quantization.onnx.equalize import equalize_channels
 from edgekit.quantization.onnx.plan import make_plan, names_asked_for
 from edgekit.quantization.onnx.rewrite import Rewrite, replaceable, rewritten
@@ -14,14 +14,18 @@ _FOLDS: Mapping[str, Rewrite] = {"BatchNormalization": norms.into_weights}
 _ALWAYS: Mapping[str, Rewrite] = {
     "Clip": spelling.activation_first,
     "ConvTranspose": transposed.as_convolution,
+    "Div": hard.swish,
     "Einsum": einsum.as_product,
     "Gemm": spelling.plain_product,
+    "Mul": hard.swish,
     "Relu": spelling.activation_first,
 }
 
 _BETWEEN: Mapping[str, Rewrite] = {
     "BatchNormalization": norms.as_convolution,
     "Div": spelling.quotient_as_product,
+    "HardSigmoid": hard.bound,
+    "HardSwish": hard.product,
     "ReduceMean": spelling.mean_as_pooling,
     "Sub": spelling.difference_as_addition,
     "Sum": spelling.sum_as_additions,
@@ -38,7 +42,7 @@ def prepared(model: onnx.ModelProto, keep_float: Sequence[str]) -> onnx.ModelPro
     asked = names_asked_for(model, keep_float)
     folded = rewritten(rewritten(model, _FOLDS, asked), _ALWAYS, asked)
     could = replaceable(folded, _BETWEEN)
-    between = make_plan(folded, keep_float, carrying=could).int8 & could
+    between = make_plan(folded, keep_float, carrying=could).int8
     others = {node.name for node in folded.graph.node} - between
     result = rewritten(folded, _BETWEEN, others | asked)
     equalize_channels(result, asked)
