@@ -41,13 +41,13 @@ class Surgery:
         return [owner for owner, _ in self._owners[name]]
 
     def places(self, slot: Slot, places: IntArray) -> Tensor:
-        """Return where slices that were at `places` are now, of those that are left."""
+        """Return where those of the slices at `places`, `[slices]`, that are left are now."""
         left = self._left.get(slot)
         wanted = torch.from_numpy(places)
         return wanted if left is None else torch.isin(left, wanted).nonzero()[:, 0]
 
     def zero(self, slices: Mapping[Slot, IntArray]) -> Callable[[], None]:
-        """Set slices to zero, and return what undoes it."""
+        """Set slices to zero, `[slices]` places of each slot, and return what undoes it."""
         names = dict.fromkeys(slot.tensor for slot in slices)
         before = {name: self.tensor(name).detach().clone() for name in names}
         with torch.no_grad():
@@ -62,7 +62,7 @@ class Surgery:
         return undo
 
     def cut(self, slices: Mapping[Slot, IntArray]) -> Callable[[], None]:
-        """Take slices out, and return what puts everything back."""
+        """Take slices out, `[slices]` places of each slot; return what puts everything back."""
         changed = dict.fromkeys(owner for slot in slices for owner, _ in self._owners[slot.tensor])
         parts = [_Restorable(part) for part in changed]
         left = dict(self._left)

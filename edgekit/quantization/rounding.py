@@ -45,7 +45,7 @@ def rounded_kernels(weights: FloatArray, scale: FloatArray) -> FloatArray:
 
 
 def scale_of(weights: FloatArray, axes: tuple[int, ...]) -> FloatArray:
-    """Return the scale of int8 weights, one for all along `axes`, which stay with length 1."""
+    """Return the scale of int8 weights of any shape, one for all along `axes`, of length 1 then."""
     largest = np.abs(weights).max(axis=axes, keepdims=True)
     scale: FloatArray = np.where(largest > 0, largest / LEVELS, 1).astype(np.float64)
     return scale
