@@ -17,7 +17,7 @@ from edgekit.runtimes.inspect import inspect_file
 pytestmark = pytest.mark.integration
 
 TESTS = Path(__file__).parents[1]
-CELLS = {"whole": 4, "last": 1, "halves": 2, "one_step": 0, "generator": 0}
+LOOPS = {"whole": 4, "last": 1, "halves": 2, "long": 2 * 3, "one_step": 0, "generator": 0}
 
 
 @pytest.fixture(scope="module")
@@ -36,22 +36,22 @@ def operators(path: Path) -> Counter[str]:
 def test_a_file_computes_what_pytorch_computes(written: tuple[Path, dict[str, float]]) -> None:
     _, errors = written
 
-    assert set(errors) == set(CELLS)
+    assert set(errors) == set(LOOPS)
     assert max(errors.values()) < 1e-5  # float32 sums in another order
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_every_direction_of_a_layer_is_one_loop(
+def test_every_direction_of_a_layer_is_one_loop_or_a_few_where_it_is_long(
     name: str, written: tuple[Path, dict[str, float]]
 ) -> None:
     found = operators(written[0] / f"{name}.tflite")
 
-    assert found["WHILE"] == CELLS[name]
+    assert found["WHILE"] == LOOPS[name]
     assert not any("COMPOSITE" in op_type for op_type in found)
-    assert found.total() < 40 * max(CELLS[name], 1)
+    assert found.total() < 40 * max(LOOPS[name], 1)
 
 
-@pytest.mark.parametrize("name", ["whole", "last", "halves", "generator"])
+@pytest.mark.parametrize("name", ["whole", "last", "halves", "long", "generator"])
 def test_all_products_are_int8(
     name: str, written: tuple[Path, dict[str, float]], tmp_path: Path
 ) -> None:

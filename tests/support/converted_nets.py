@@ -61,6 +61,18 @@ class Halves(nn.Module):
         return both
 
 
+class Long(nn.Module):
+    """Reads more steps than one loop takes, from both ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(6, 32, batch_first=True, bidirectional=True)
+
+    def forward(self, steps: Tensor) -> tuple[Tensor, Tensor]:
+        outputs, (_, c) = self.lstm(steps)
+        return outputs, c.transpose(0, 1)
+
+
 class OneStep(nn.Module):
     """A recurrent policy that sees one step at a time."""
 
@@ -94,6 +106,7 @@ NETS: Mapping[str, tuple[Callable[[], nn.Module], Mapping[str, tuple[int, ...]]]
     "whole": (Whole, {"steps": (10, 6), "h": STATE, "c": STATE}),
     "last": (LastState, {"steps": (10, 6)}),
     "halves": (Halves, {"steps": (10, 6)}),
+    "long": (Long, {"steps": (259, 6)}),
     "one_step": (OneStep, {"steps": (1, 6)}),
     "generator": (Generator, {"noise": (6,)}),
 }

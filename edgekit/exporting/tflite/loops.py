@@ -6,7 +6,7 @@ writing a row of the result.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -16,6 +16,14 @@ from edgekit.exporting.tflite.recurrent import MARK, Cell, CellKind
 from edgekit.runtimes.tflite.graph import GraphWriter
 
 _OP = schema.BuiltinOperator
+
+
+_LONGEST = 128
+"""Steps that one loop takes, at most; more are cut into loops of about equal length.
+
+LiteRT copies what goes round in a loop at every step, the inputs and outputs of all steps among it:
+one loop over 600 steps of 64 units took 28 ms in int8, and five take 1.5.
+"""
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,22 @@ class _Sizes:
     def state_shape(self) -> list[int]:
         """Of what a cell remembers."""
         return [self.batch, self.hidden]
+
+
+@dataclass(frozen=True)
+class _Length:
+    """What loops over equally many steps share: the places of their graphs and constants.
+
+    `start` is the first step, `empty` where their outputs go, and `shape` that of the products
+    that they read.
+    """
+
+    sizes: _Sizes
+    condition: int
+    body: int
+    start: int
+    empty: int
+    shape: int
 
 
 def write_loops(model: schema.ModelT, cells: Sequence[Cell]) -> None:
@@ -80,27 +104,67 @@ def _loop(model: schema.ModelT, mark: schema.OperatorT, cell: Cell) -> list[sche
     )
     if batch > 1:
         products = out.reshape(products, sizes.inputs_shape)
-    start = out.constant([length - 1 if cell.is_backward else 0])
     states = list(state) or [_zeros(out, sizes.state_shape) for _ in range(_states(cell))]
-    carried = [start, products, _zeros(out, sizes.outputs_shape), *states]
-    results = [out.tensor(main.tensors[i].shape, _dtype(main.tensors[i])) for i in carried]
-    options = schema.WhileOptionsT(
-        # The mark's own graph makes room for the condition, so that no other changes its place.
-        condSubgraphIndex=mark.builtinOptions2.decompositionSubgraphIndex,
-        bodySubgraphIndex=len(model.subgraphs),
-    )
-    model.subgraphs[options.condSubgraphIndex] = _condition(model, cell, sizes, f"{name}.while")
-    model.subgraphs.append(_body(model, cell, sizes, f"{name}.do"))
-    out.add(_OP.WHILE, carried, results, options)
-    rows = results[2]
+    lengths = dict[int, _Length]()
+    rows = dict[int, int]()
+    for begin, count in _pieces(length, is_backward=cell.is_backward):
+        if count not in lengths:
+            free = mark.builtinOptions2.decompositionSubgraphIndex if not lengths else None
+            lengths[count] = _write_length(out, cell, replace(sizes, steps=count), name, free)
+        known = lengths[count]
+        fed = products if count == length else _cut(out, products, begin, known)
+        carried = [known.start, fed, known.empty, *states]
+        results = [out.tensor(main.tensors[i].shape, _dtype(main.tensors[i])) for i in carried]
+        out.add(_OP.WHILE, carried, results, schema.WhileOptionsT(known.condition, known.body))
+        rows[begin], states = results[2], results[3:]
+    parts = [rows[begin] for begin in sorted(rows)]
     if cell.kind is CellKind.LSTM:
-        last = results[4] if batch == 1 else out.reshape(results[4], [1, sizes.outputs_shape[1]])
-        joined = out.tensor([length + 1, sizes.outputs_shape[1]])
-        along = schema.ConcatenationOptionsT(axis=0)
-        rows = out.add(_OP.CONCATENATION, [rows, last], [joined], along)
+        last = states[1]
+        parts.append(last if batch == 1 else out.reshape(last, [1, sizes.outputs_shape[1]]))
+    joined = parts[0] if len(parts) == 1 else _join(out, parts)
     (target,) = mark.outputs
-    out.reshape(rows, [int(size) for size in main.tensors[target].shape], target)
+    out.reshape(joined, [int(size) for size in main.tensors[target].shape], target)
     return out.operators
+
+
+def _pieces(length: int, *, is_backward: bool) -> list[tuple[int, int]]:
+    """Return where loops over `length` steps begin and how many they take, in running order."""
+    size = -(-length // -(-length // _LONGEST))
+    pieces = [(begin, min(size, length - begin)) for begin in range(0, length, size)]
+    return pieces[::-1] if is_backward else pieces
+
+
+def _write_length(
+    out: GraphWriter, cell: Cell, sizes: _Sizes, name: str, free: int | None
+) -> _Length:
+    """Write what loops of so many steps share; the condition takes the place `free`, if any."""
+    subgraphs = out.model.subgraphs
+    condition = _condition(out.model, cell, sizes, f"{name}.while{sizes.steps}")
+    place = len(subgraphs) if free is None else free
+    subgraphs[place : place + 1] = [condition]
+    subgraphs.append(_body(out.model, cell, sizes, f"{name}.do{sizes.steps}"))
+    return _Length(
+        sizes=sizes,
+        condition=place,
+        body=len(subgraphs) - 1,
+        start=out.constant([sizes.steps - 1 if cell.is_backward else 0]),
+        empty=_zeros(out, sizes.outputs_shape),
+        shape=out.constant(sizes.inputs_shape),
+    )
+
+
+def _cut(out: GraphWriter, source: int, begin: int, known: _Length) -> int:
+    """Return the rows from `begin` on that a loop of a known length reads."""
+    rows = out.tensor(known.sizes.inputs_shape)
+    inputs = [source, out.constant([begin, 0]), known.shape]
+    return out.add(_OP.SLICE, inputs, [rows], schema.SliceOptionsT())
+
+
+def _join(out: GraphWriter, parts: Sequence[int]) -> int:
+    """Put matrices of equal width below each other."""
+    shapes = [out.graph.tensors[part].shape for part in parts]
+    joined = out.tensor([sum(int(shape[0]) for shape in shapes), int(shapes[0][1])])
+    return out.add(_OP.CONCATENATION, parts, [joined], schema.ConcatenationOptionsT(axis=0))
 
 
 def _states(cell: Cell) -> int:

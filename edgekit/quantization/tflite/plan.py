@@ -153,7 +153,7 @@ def feeding_loops(model: schema.ModelT) -> frozenset[str]:
     operators = operators_of(model, model.subgraphs[0])
     read = {n for operator in operators if operator.op_type == "WHILE" for n in operator.inputs}
     for operator in reversed(operators):
-        if operator.op_type == "RESHAPE" and read & set(operator.outputs):
+        if operator.op_type in {"RESHAPE", "SLICE"} and read & set(operator.outputs):
             read.update(operator.inputs)
     return frozenset(
         operator.name
