@@ -107,7 +107,8 @@ def call(
         if returncode == EXIT_REPORTED:
             reported = _reported(scratch)
             raise reported
-        if returncode != 0:
+        # Code of a user's can end the process as if all were done.
+        if returncode != 0 or not (scratch / RESPONSE_FILE).is_file():
             crash = _crash(task.entry, returncode, limits, scratch)
             raise crash
         size_bytes = (scratch / RESPONSE_FILE).stat().st_size
@@ -339,7 +340,7 @@ def _crash(entry: str, returncode: int, limits: Limits, scratch: Path) -> Edgeki
     elif returncode < 0:
         reason = f"crashed with {signal.Signals(-returncode).name}"
     else:
-        reason = f"ended with code {returncode}"
+        reason = f"ended with code {returncode} before it was done"
     log = (scratch / LOG_FILE).read_text(encoding="utf-8", errors="replace").splitlines()
     tail = " | ".join(line.strip() for line in log[-_LOG_LINES_SHOWN:] if line.strip())
     return InputRefusedError(

@@ -41,6 +41,10 @@ def _spin(_: str) -> None:
         pass
 
 
+def _end(argument: str) -> None:
+    os._exit(int(argument))
+
+
 def _refuse(_: str) -> None:
     raise InputRefusedError("no", hint="do this")
 
@@ -88,6 +92,7 @@ _DEEDS: dict[str, Callable[[str], object]] = {
     "exhaust memory": _exhaust_memory,
     "sleep": _sleep,
     "spin": _spin,
+    "end": _end,
     "refuse": _refuse,
     "raise": _raise,
     "write": _write,

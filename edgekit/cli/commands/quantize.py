@@ -129,7 +129,6 @@ def command(out: Output, asked: Asked) -> None:
     from edgekit.core.workspace import refuse_overwrite
     from edgekit.loading.artifact import open_artifact
     from edgekit.pipeline import old_runtime
-    from edgekit.pipeline.data_checks import sameness_notes
     from edgekit.quantization.quantize import quantize
 
     settings, by = _settings(asked), judge(asked.metric, asked.max_loss, asked.test)
@@ -156,9 +155,9 @@ def command(out: Output, asked: Asked) -> None:
         # Of the same format, it is MODEL that the user compares with, not its normal form.
         plain = artifact if artifact.format is made.format else source
         timed = time_pair(source, made, calibration, progress)
-        same = tuple(sameness_notes(calibration)) if asked.calib else ()
+        seen = _noticed(calibration, test) if asked.calib else ()
     over = by.over(fidelity)
-    _tell(out, _Quantized(report, plain.size_bytes, timed, same), fidelity, over)
+    _tell(out, _Quantized(report, plain.size_bytes, timed, seen), fidelity, over)
     if over:
         click.get_current_context().exit(EXIT_OVER_BUDGET)
 
@@ -228,6 +227,14 @@ def _in_format(
     # Old opsets know no scale per channel, and weights in Constant nodes are found by nobody.
     normalize_onnx(artifact.path, converted / "model.onnx")
     return open_artifact(converted / "model.onnx")
+
+
+def _noticed(calibration: "Samples", test: "Samples") -> tuple[str, ...]:
+    from edgekit.core.data import SplitName
+    from edgekit.pipeline.data_checks import sameness_notes, scale_notes
+
+    both = {SplitName.CALIBRATION: calibration, SplitName.TEST: test}
+    return (*sameness_notes(calibration), *scale_notes(both))
 
 
 def _pass_through(out: Output, asked: Asked, artifact: "Artifact") -> None:

@@ -86,7 +86,7 @@ def _notes(signature: Signature) -> tuple[str, ...]:
     notes = ["the TFLite file takes one sample at a time"]
     images = [spec.name for spec in signature.inputs if len(spec.shape) == 4]
     if images:
-        notes.append(f"the TFLite file takes {_listed(images)} as PyTorch does, channels first")
+        notes.append(f"the TFLite file keeps PyTorch's order of axes in {_listed(images)}")
     notes += [
         f"the TFLite file takes '{spec.name}' as {_NARROWED[spec.dtype]}, "
         f"PyTorch as {spec.dtype.value}"

@@ -57,6 +57,17 @@ def test_a_loss_over_the_limit_exits_1_and_keeps_the_file(shell: Shell, model: P
     assert Path("cnn.int8.onnx").is_file()
 
 
+def test_test_samples_on_another_scale_are_pointed_out(shell: Shell, model: Path) -> None:
+    with np.load("test.npz") as arrays:
+        inputs = {name: 255 * arrays[name] for name in arrays.files if name != "labels"}
+    np.savez("pixels.npz", **inputs)
+
+    options = ["--calib", "calib.npz", "--test", "pixels.npz"]
+    ran = shell("quantize", model, *options, "--json", "-q")
+
+    assert any("in 'calibration'; are both scaled alike?" in note for note in ran.json["notes"])
+
+
 def test_quantize_takes_a_file_of_an_old_opset_with_weights_in_constants(shell: Shell) -> None:
     old = onnx_models.write(onnx_models.constant_weights(opset=9), Path("old.onnx"))
 

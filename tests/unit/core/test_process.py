@@ -65,6 +65,12 @@ def test_crash_of_the_child_is_an_error_that_names_the_signal(do: DoTask, name: 
     assert caught.value.exit_code == 3
 
 
+@pytest.mark.parametrize("code", ["0", "3"])
+def test_a_child_that_ends_itself_did_not_do_its_work(do: DoTask, code: str) -> None:
+    with pytest.raises(InputRefusedError, match=f"ended with code {code} before it was done"):
+        process.call(do, Deed("end", code), limits=Limits())
+
+
 def test_killed_child_is_suspected_to_have_run_out_of_memory(do: DoTask) -> None:
     with pytest.raises(InputRefusedError, match="ran out of memory"):
         process.call(do, Deed("signal", "SIGKILL"), limits=Limits())
