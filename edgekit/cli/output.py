@@ -38,10 +38,14 @@ class Output:
 
     @contextlib.contextmanager
     def progress(self) -> Iterator[Progress]:
-        """Show how far a step is while the body runs; nothing with --quiet."""
+        """Show how far a step is while the body runs; nothing with --quiet.
+
+        With --json only a terminal is shown it, from which it goes again: whoever reads stderr
+        from a pipe finds an error there as one JSON document, and nothing else.
+        """
         from edgekit.cli.progress import showing
 
-        with showing(quiet=self.quiet) as progress:
+        with showing(quiet=self.quiet or (self.as_json and not sys.stderr.isatty())) as progress:
             yield progress
 
 

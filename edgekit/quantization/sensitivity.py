@@ -45,9 +45,10 @@ class Sensitivity:
                 "keeping half of the operators in float brings little more"
             )
             return () if self.after_db >= goal_db else (without,)
+        stay = "operator stays" if len(self.keep) == 1 else "operators stay"
         reached = "" if self.after_db >= goal_db else f", {missed}"
         note = (
-            f"{len(self.keep)} operators stay out of static int8, because outputs had "
+            f"{len(self.keep)} {stay} out of static int8, because outputs had "
             f"{self.before_db:.1f} dB of signal over noise with them and have "
             f"{self.after_db:.1f} dB without{reached}: {', '.join(sorted(self.keep))}"
         )

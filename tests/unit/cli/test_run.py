@@ -53,9 +53,9 @@ def test_a_run_leaves_files_and_a_record_that_check_judges(shell: Shell, recipe:
 def test_a_run_over_budget_exits_1(shell: Shell, recipe: Path) -> None:
     recipe.write_text(RECIPE.replace("1 MiB", "1 B"))
 
-    ran = shell("run", recipe, "--json", "-q")
+    ran = shell("run", recipe, "--json")
 
-    assert (ran.code, ran.err) == (1, "")
+    assert (ran.code, ran.err) == (1, "")  # no progress either, so that errors are one document
     assert ran.json["verdict"]["rules"]
     assert shell("check").code == 1  # the newest record of the workspace
 

@@ -218,7 +218,7 @@ def test_what_hurts_computes_in_float_with_int8_weights(tmp_path: Path) -> None:
     assert [(f.op_type, f.count, f.reason) for f in made.report.float_operators] == [
         ("MatMul", 2, "in static int8 it costs the outputs most; its weights are stored in int8")
     ]
-    assert "stay out of static int8, because outputs had" in made.report.notes[-1]
+    assert "out of static int8, because outputs had" in made.report.notes[-1]
     assert made.report.size_bytes < 0.5 * made.report.float_size_bytes
 
 
