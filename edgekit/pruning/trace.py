@@ -127,6 +127,10 @@ class Trace:
 
     def add_weight(self, name: str, tensor: Tensor) -> None:
         """Note that a tensor is the parameter or buffer of that name."""
+        if tensor.numel() == 1:
+            # A number has no slices.
+            self.set(tensor, Value(torch.zeros((), dtype=torch.int64)))
+            return
         places = tuple(
             torch.arange(size).view(-1, *[1] * (tensor.ndim - 1 - axis)).expand(tensor.shape)
             for axis, size in enumerate(tensor.shape)

@@ -65,7 +65,10 @@ def _operand(trace: Trace, part: Tensor, result: Tensor) -> _Operand:
     numbers = trace.numbers(part)
     shape = part.shape if trace.known(part) is not None else _varying_shape(part)
     first = result.ndim - part.ndim
-    own = frozenset(first + axis for axis, size in enumerate(shape) if size > 1)
+    # What was expanded broadcasts still.
+    own = frozenset(
+        first + axis for axis, size in enumerate(shape) if size > 1 and part.stride(axis)
+    )
     return _Operand(numbers.expand(result.shape), own)
 
 
@@ -107,7 +110,7 @@ def _tie_weight(
     """Tie a weight, which scales values or is added to them, to their `numbers`."""
     ties = trace.ties
     first = result.ndim - part.ndim
-    own = {first + axis for axis, size in enumerate(part.shape) if size > 1}
+    own = {first + axis for axis, size in enumerate(part.shape) if size > 1 and part.stride(axis)}
     axes = ties.varying(numbers)
     shared = tuple(axis for axis in axes if axis in own)
     if shared and len(shared) < len(axes):

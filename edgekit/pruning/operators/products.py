@@ -52,11 +52,10 @@ def _multiply(trace: Trace, left: Tensor, right: Tensor, out: Tensor) -> None:
 
 
 def _numbers(trace: Trace, tensor: Tensor, axis: int) -> Tensor | None:
-    """Return the numbers of a factor, or none for a constant that is the same along `axis`."""
+    """Return the numbers of a factor, or none if it is the same along `axis` in every run."""
     is_constant = trace.known(tensor) is None
-    if is_constant and bool((tensor == tensor.narrow(axis, 0, 1)).all()):
-        return None
-    return trace.numbers(tensor)
+    is_alike = is_constant and bool((tensor == tensor.narrow(axis, 0, 1)).all())
+    return None if is_alike or not tensor.stride(axis) else trace.numbers(tensor)
 
 
 def _by_weight(trace: Trace, numbers: Tensor | None, weight: Weight) -> Tensor:

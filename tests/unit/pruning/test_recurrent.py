@@ -183,21 +183,29 @@ def test_what_feeds_and_what_reads_a_recurrent_layer_shrinks_with_it(tmp_path: P
 class Starts(nn.Module):
     """Makes its first state itself, by an attribute or by a number in its code."""
 
-    def __init__(self, *, literal: bool) -> None:
+    def __init__(self, *, literal: bool, stored: bool = False) -> None:
         super().__init__()
-        self.hidden, self.literal = 8, literal
+        self.hidden, self.literal, self.stored = 8, literal, stored
+        self.register_buffer("zero", torch.zeros(1))
         self.net = nn.GRU(6, 8, batch_first=True)
         self.inner, self.head = nn.Linear(8, 8), nn.Linear(8, 3)
 
     def forward(self, features: Tensor) -> Tensor:
         width = 8 if self.literal else self.hidden
         state = torch.zeros(1, len(features), width)
+        if self.stored:
+            state = self.get_buffer("zero").expand(1, len(features), width)
         logits: Tensor = self.head(torch.relu(self.inner(self.net(features, state)[1][0])))
         return logits
 
 
-def test_a_width_that_a_module_keeps_for_itself_is_changed_with_its_layer(tmp_path: Path) -> None:
-    after = pruned_alone(Starts(literal=False), tmp_path, HALF, features=steps()).module
+@pytest.mark.parametrize("stored", [False, True])
+def test_a_width_that_a_module_keeps_for_itself_is_changed_with_its_layer(
+    tmp_path: Path, *, stored: bool
+) -> None:
+    module = Starts(literal=False, stored=stored)
+
+    after = pruned_alone(module, tmp_path, HALF, features=steps()).module
 
     assert isinstance(after, Starts)
     assert (after.hidden, after.net.hidden_size, after.inner.out_features) == (4, 4, 4)
