@@ -7,7 +7,15 @@ import onnx
 from google.protobuf.message import (
     EncodeError,
 )
-from onnx import AttributeProto, TensorProto, numpy_helper, shape_inference, version_converter
+from onnx import (
+    AttributeProto,
+    TensorProto,
+    helper,
+    inliner,
+    numpy_helper,
+    shape_inference,
+    version_converter,
+)
 
 from edgekit.core.progress import Progress
 from edgekit.errors import UnsupportedError
@@ -17,6 +25,9 @@ from edgekit.runtimes.inspect import InspectRequest
 from edgekit.runtimes.onnx.inspect import external_tensor, read_model, stored_tensors
 
 _IR_OF_LOWEST_OPSET = 8
+_FIRST_OPSET_WITH_PLACES = 11
+"""From here on a Resize says which place of its input each place of its output stands for."""
+
 _LARGEST_BYTES = 2**31 - 1
 _STANDARD_DOMAINS = {"", "ai.onnx"}
 
@@ -29,11 +40,11 @@ def run(request: NormalizeRequest, _progress: Progress) -> Normalized:
         UnsupportedError: An operator cannot be raised, or the result is too large for one file.
     """
     model = read_model(InspectRequest(request.source))
-    notes = [
-        *_inline_external(model, request),
-        *_fix_initializers(model),
-        *_lift_constants(model),
-    ]
+    notes = [*_inline_external(model, request)]
+    if model.functions:
+        notes.append(f"{len(model.functions)} functions written out where they are used")
+        model = inliner.inline_local_functions(model)
+    notes += [*_fix_initializers(model), *_lift_constants(model)]
     dropped = _drop_shapes(model)
     before = _opset(model)
     if request.raise_opset and before < LOWEST_OPSET:
@@ -143,14 +154,45 @@ def _opset(model: onnx.ModelProto) -> int:
 
 
 def _raised(model: onnx.ModelProto, before: int) -> onnx.ModelProto:
+    for node in (node for graph in graphs(model.graph) for node in graph.node):
+        if node.op_type == "Pad":
+            _forget_unused_value(node)
     try:
-        return version_converter.convert_version(model, LOWEST_OPSET)
+        raised = version_converter.convert_version(model, LOWEST_OPSET)
     except (version_converter.ConvertError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
         raise UnsupportedError(
             f"the model's opset {before} cannot be raised to {LOWEST_OPSET}: {reason}",
             hint=f"export it again with opset {LOWEST_OPSET} or later",
         ) from error
+    if before < _FIRST_OPSET_WITH_PLACES:
+        for graph in graphs(raised.graph):
+            _say_places(graph)
+    return raised
+
+
+def _say_places(graph: onnx.GraphProto) -> None:
+    """Say where a Resize from before opset 11 reads: the converter lets it read elsewhere."""
+    scales = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Constant" and (tensor := _constant(node)) is not None:
+            scales[node.output[0]] = numpy_helper.to_array(tensor)
+    for node in graph.node:
+        if node.op_type == "Resize":
+            shrinks = bool((scales.get(node.input[2], np.ones(1)) < 1).any())
+            node.attribute.append(
+                helper.make_attribute("coordinate_transformation_mode", "asymmetric")
+            )
+            node.attribute.append(
+                helper.make_attribute("nearest_mode", "ceil" if shrinks else "floor")
+            )
+
+
+def _forget_unused_value(pad: onnx.NodeProto) -> None:
+    """Drop the value of a Pad that fills with none: the converter leaves it, which is invalid."""
+    attributes = {attribute.name: attribute for attribute in pad.attribute}
+    if "value" in attributes and "mode" in attributes and attributes["mode"].s != b"constant":
+        pad.attribute.remove(attributes["value"])
 
 
 def _inferred(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:

@@ -4,23 +4,25 @@ from copy import deepcopy
 
 from torch import Tensor, nn
 
+_LAYERS = (nn.ConvTranspose1d, nn.ConvTranspose2d)
+
 
 class Cropped(nn.Module):
     """A transposed convolution without padding, and its rim cut off: what padding stands for."""
 
-    def __init__(self, layer: nn.ConvTranspose2d) -> None:
+    def __init__(self, layer: nn.ConvTranspose1d | nn.ConvTranspose2d) -> None:
         super().__init__()
         self._crop = [
             (before, extra - before)
             for before, extra in zip(_numbers(layer.padding), layer.output_padding, strict=True)
         ]
         self.full = deepcopy(layer)
-        self.full.padding = self.full.output_padding = (0, 0)
+        self.full.padding = self.full.output_padding = (0,) * len(self._crop)
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  PyTorch's own name
         """See PyTorch."""
         outputs: Tensor = self.full(input)
-        for axis, (before, after) in enumerate(self._crop, start=-2):
+        for axis, (before, after) in enumerate(self._crop, start=-len(self._crop)):
             length = outputs.shape[axis] - before + after
             outputs = outputs.narrow(axis, before, length)
         return outputs
@@ -32,7 +34,7 @@ def cropped(layer: nn.Module) -> Cropped | None:
     TFLite pads so that the output is the input times the stride. Output padding beyond the
     padding would add what no input reaches, and that is not a cut.
     """
-    if type(layer) is not nn.ConvTranspose2d:
+    if not isinstance(layer, _LAYERS) or type(layer) not in _LAYERS:
         return None
     axes = list(
         zip(

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import onnx
+from onnx import inliner
 
 from edgekit.runtimes.macs import OperatorMacs
 from edgekit.runtimes.onnx.loops import runs_of_body, scalars_of
@@ -53,7 +54,7 @@ def count_macs(model: onnx.ModelProto) -> tuple[OperatorMacs, ...]:
     counts as float, even if its weights are stored in int8.
     """
     sized = onnx.ModelProto()
-    sized.CopyFrom(model)
+    sized.CopyFrom(inliner.inline_local_functions(model) if model.functions else model)
     put_in_order(sized.graph)
     _fix_named_axes(sized.graph)
     _name_as_standard(sized.graph)

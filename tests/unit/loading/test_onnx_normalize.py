@@ -29,6 +29,11 @@ def normalized(folder: Path, model: onnx.ModelProto) -> tuple[tuple[str, ...], o
     return notes, onnx.load(folder / "normal.onnx", load_external_data=False)
 
 
+def normalize_here(folder: Path, model: onnx.ModelProto) -> None:
+    source = onnx_models.write(model, folder / "model.onnx")
+    onnx_normalize_child.run(NormalizeRequest(source, folder / "normal.onnx"), SILENT)
+
+
 def same_outputs(folder: Path, **inputs: onnx_models.FloatArray) -> bool:
     before = outputs(folder / "model.onnx", **inputs)
     after = outputs(folder / "normal.onnx", **inputs)
@@ -112,6 +117,74 @@ def test_operators_in_branches_are_raised_too(tmp_path: Path) -> None:
 
     assert "opset raised from 11 to 17" in notes
     assert same_outputs(tmp_path, x=X[:1].reshape(1, 2, 4))
+
+
+def test_functions_are_written_out(tmp_path: Path) -> None:
+    twice = helper.make_function(
+        "local",
+        "Twice",
+        ["a", "w"],
+        ["b"],
+        [
+            helper.make_node("MatMul", ["a", "w"], ["c"]),
+            helper.make_node("Relu", ["c"], ["d"]),
+            helper.make_node("MatMul", ["d", "w"], ["b"]),
+        ],
+        [helper.make_opsetid("", 15)],
+    )
+    source = onnx_models.graph_model(
+        [helper.make_node("Twice", ["x", "weight"], ["y"], domain="local")],
+        [onnx_models.tensor("x", ["batch", 8])],
+        [onnx_models.tensor("y", ["batch", 8])],
+        [numpy_helper.from_array(np.eye(8, dtype=np.float32), "weight")],
+        opset=15,
+    )
+    source.functions.append(twice)
+    source.opset_import.append(helper.make_opsetid("local", 1))
+
+    notes, found = normalized(tmp_path, source)
+
+    assert "1 functions written out where they are used" in notes
+    assert [node.op_type for node in found.graph.node] == ["MatMul", "Relu", "MatMul"]
+    assert same_outputs(tmp_path, x=X)
+
+
+def test_what_a_pad_does_not_fill_with_is_forgotten(tmp_path: Path) -> None:
+    pad = helper.make_node("Pad", ["x"], ["y"], mode="edge", pads=[0, 1, 0, 1], value=0.5)
+    source = onnx_models.graph_model(
+        [pad], [onnx_models.tensor("x", [2, 8])], [onnx_models.tensor("y", [2, 10])], opset=10
+    )
+
+    normalize_here(tmp_path, source)
+
+    assert same_outputs(tmp_path, x=X[:2])
+
+
+@pytest.mark.parametrize(
+    ("opset", "scales"),
+    [(7, (2.0, 2.0)), (9, (2.0, 3.0)), (10, (1.5, 2.0)), (10, (0.5, 0.7))],
+)
+@pytest.mark.parametrize("mode", ["linear", "nearest"])
+def test_pictures_of_old_models_are_resized_as_they_were(
+    mode: str, opset: int, scales: tuple[float, float], tmp_path: Path
+) -> None:
+    values = [1.0, 1.0, *scales]
+    if opset == 7:
+        node = helper.make_node("Upsample", ["x"], ["y"], mode=mode, scales=values)
+    else:
+        kind = "Upsample" if opset == 9 else "Resize"
+        node = helper.make_node(kind, ["x", "scales"], ["y"], mode=mode)
+    source = onnx_models.graph_model(
+        [node],
+        [onnx_models.tensor("x", [1, 1, 8, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(np.array(values, np.float32), "scales")],
+        opset=opset,
+    )
+
+    normalize_here(tmp_path, source)
+
+    assert same_outputs(tmp_path, x=onnx_models.weights(1, 1, 8, 8))
 
 
 def test_a_branch_may_return_a_constant(tmp_path: Path) -> None:

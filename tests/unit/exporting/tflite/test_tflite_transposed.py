@@ -40,6 +40,15 @@ def test_cutting_off_the_rim_is_exact(
     torch.testing.assert_close(replacement(pictures), wanted)
 
 
+def test_cutting_off_the_ends_of_a_signal_is_exact() -> None:
+    layer = nn.ConvTranspose1d(2, 3, 5, stride=2, padding=2, output_padding=1)
+    signals = torch.randn(2, 2, 6)
+    replacement = cropped(layer)
+
+    assert replacement is not None
+    torch.testing.assert_close(replacement(signals), layer(signals))
+
+
 @pytest.mark.parametrize(("kernel", "padding"), [(2, 0), (4, 1), (3, 0)])
 def test_what_converts_is_left_alone(kernel: int, padding: int) -> None:
     assert cropped(nn.ConvTranspose2d(2, 3, kernel, stride=2, padding=padding)) is None
