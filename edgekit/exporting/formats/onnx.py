@@ -43,6 +43,7 @@ class Onnx:
                 f"the weights take {stored_bytes} bytes, and an ONNX file holds 2 GiB",
                 hint="edgekit is for models that fit a small computer",
             )
+        _refuse_equal_names(signature)
         notes: tuple[str, ...] = ()
         is_resizable = any(isinstance(d, str) for spec in signature.inputs for d in spec.shape[1:])
         module = with_layers_replaced(
@@ -65,6 +66,16 @@ class Onnx:
             _free_outputs(model, signature)
         onnx.save(model, out)
         return notes
+
+
+def _refuse_equal_names(signature: Signature) -> None:
+    inputs = {spec.name for spec in signature.inputs}
+    both = [spec.name for spec in signature.outputs if spec.name in inputs]
+    if both:
+        raise UnsupportedError(
+            f"'{both[0]}' is the name of an input and of an output, and in ONNX names are unique",
+            hint="let forward return it under another name, or leave it out",
+        )
 
 
 def _native(layer: nn.Module, *, is_resizable: bool) -> nn.Module | None:

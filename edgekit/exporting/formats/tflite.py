@@ -18,6 +18,7 @@ from edgekit.exporting.refusal import CONVERTER_ERRORS, refusal
 from edgekit.exporting.tflite.affine import merge_affine
 from edgekit.exporting.tflite.loops import write_loops
 from edgekit.exporting.tflite.norms import merge_norms
+from edgekit.exporting.tflite.outputs import part_equal_outputs
 from edgekit.exporting.tflite.recurrent import Cell, marked
 from edgekit.exporting.tflite.transposed import cropped
 from edgekit.runtimes.feed import batch_of
@@ -61,6 +62,7 @@ class Tflite:
             model = flatbuffer_utils.read_model_from_bytearray(written.read_bytes())
         merge_norms(model)
         merge_affine(model)
+        part_equal_outputs(model)
         _rename(model, signature)
         write_loops(model, cells)
         out.write_bytes(to_bytes(model))

@@ -113,6 +113,21 @@ def test_a_module_that_insists_on_its_batch_gets_a_batch_of_one(tmp_path: Path) 
     assert report.notes[0].startswith("the ONNX file takes one sample at a time, because ")
 
 
+class Passes(nn.Module):
+    """Returns what it was given beside what it computed."""
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        return {"y": x * 2, "x": x}
+
+
+def test_an_output_named_as_an_input_is_refused_in_onnx(tmp_path: Path) -> None:
+    samples = save_samples(tmp_path / "samples", {"x": np.ones((4, 3), np.float32)})
+    model = Model(Passes(), find_signature(Passes(), samples), ())
+
+    with pytest.raises(UnsupportedError, match="'x' is the name of an input and of an output"):
+        export(model, samples, Format.ONNX, tmp_path / "model.onnx", ExportSettings())
+
+
 def test_a_distribution_is_exported_without_its_checks(tmp_path: Path) -> None:
     samples = save_samples(tmp_path / "samples", {"x": np.eye(4, dtype=np.float32)})
 
