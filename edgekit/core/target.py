@@ -31,6 +31,23 @@ class Runtime(Enum):
         return Format.ONNX if self is Runtime.ONNXRUNTIME else Format.TFLITE
 
 
+@dataclass(frozen=True)
+class Destination:
+    """What a file is to run on, as far as its best form depends on that.
+
+    Attributes:
+        runtimes: Libraries that are to run it.
+        dot_products: Whether all cores have int8 dot products: four products a lane at once.
+    """
+
+    runtimes: tuple[Runtime, ...] = ()
+    dot_products: bool = True
+
+
+ANYWHERE = Destination()
+"""What is meant where nothing is known: the usual libraries, on cores of today."""
+
+
 _USUAL = {Format.ONNX: Runtime.ONNXRUNTIME, Format.TFLITE: Runtime.LITERT}
 
 

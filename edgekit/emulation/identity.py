@@ -57,6 +57,13 @@ IDENTITIES = MappingProxyType(
 _ONLY_32_BIT = frozenset({"arm1176", "cortex-a5", "cortex-a7", "cortex-a8", "cortex-a9"})
 
 
+def has_dot_product(core: str) -> bool:
+    """Whether a core has int8 dot products; one that nobody knows counts as a new one."""
+    if core in _ONLY_32_BIT:
+        return False
+    return core not in IDENTITIES or IDENTITIES[core].has_dot_product
+
+
 def identity_of(core: str) -> Identity:
     """Return the identity of the core called `core`.
 

@@ -30,10 +30,10 @@ from edgekit.pipeline.rows import FLOAT_ROW, INT8_ROW, Line, Row
 from edgekit.pipeline.stages import (
     Stage,
     by_target,
+    destination_of,
     is_as_it_came,
     on_tflite_runtime,
     plan,
-    runtimes_of,
 )
 from edgekit.pipeline.steps import File
 from edgekit.pipeline.workbench import Workbench
@@ -190,8 +190,8 @@ def add_files(run: Run, file: File, made_from: Row | None, splits: Splits) -> No
     if run.recipe.quantize is None:
         return
     with run.going_on(f"quantize {file_format.value}"):
-        runtimes = runtimes_of(run.recipe, file_format)
-        small = steps.quantize(run.workbench, file.artifact, splits, run.recipe.quantize, runtimes)
+        runs_on = destination_of(run.recipe, file_format)
+        small = steps.quantize(run.workbench, file.artifact, splits, run.recipe.quantize, runs_on)
         row = Line(INT8_ROW[file_format], small.artifact, FLOAT_ROW[file_format], small.notes)
         run.lines.append(row)
 
@@ -210,7 +210,7 @@ def compare(run: Run, splits: Splits) -> tuple[ArtifactResult, ...]:
                     scores[line.row] = findings.score(
                         run.workbench, line, test, verify.function, folder
                     )
-        if Runtime.TFLITE_RUNTIME in runtimes_of(run.recipe, Format.TFLITE):
+        if Runtime.TFLITE_RUNTIME in destination_of(run.recipe, Format.TFLITE).runtimes:
             check_there(run, outputs, test)
     samples = test or next(iter(splits.values()))
     profiles = []

@@ -10,10 +10,11 @@ from edgekit.config.target import load_target
 from edgekit.core import wire
 from edgekit.core.artifact import Format, Precision
 from edgekit.core.registry import did_you_mean
-from edgekit.core.target import Runtime
+from edgekit.core.target import Destination, Runtime
 from edgekit.core.workspace import Workspace, digest
 from edgekit.errors import UsageError
 from edgekit.loading.artifact import open_artifact
+from edgekit.pipeline.destination import destination
 from edgekit.pipeline.fingerprint import (
     code_digest,
     file_digest,
@@ -127,16 +128,14 @@ def by_target(settings: ProfileSettings | None) -> tuple[ProfileSettings, ...]:
     return tuple(replace(settings, targets=(name,)) for name in settings.targets)
 
 
-def runtimes_of(recipe: Recipe, file_format: Format) -> tuple[Runtime, ...]:
+def destination_of(recipe: Recipe, file_format: Format) -> Destination:
     """Return what files of a format are to run on, by the targets of a recipe.
 
     Raises:
         UsageError: The recipe names a target that does not exist.
         ConfigError: A target's file is wrong.
     """
-    names = recipe.profile.targets if recipe.profile else ()
-    found = {load_target(name).runtime_of(file_format) for name in names}
-    return tuple(sorted(found, key=lambda runtime: runtime.value))
+    return destination(recipe.profile.targets if recipe.profile else (), file_format)
 
 
 def on_tflite_runtime(row: Row) -> str:
@@ -167,7 +166,7 @@ class _Keys:
             yield from self._file(self._given.format, self._origin(), data)
         for row, key in self._rows.items():
             yield Stage.VERIFY, row.value, digest(key, data)
-        if Runtime.TFLITE_RUNTIME in runtimes_of(self._recipe, Format.TFLITE):
+        if Runtime.TFLITE_RUNTIME in destination_of(self._recipe, Format.TFLITE).runtimes:
             for row in (FLOAT_ROW[Format.TFLITE], INT8_ROW[Format.TFLITE]):
                 if row in self._rows:
                     where = on_tflite_runtime(row)
@@ -224,8 +223,8 @@ class _Keys:
         yield Stage.EXPORT, file_format.value, key
         self._rows[FLOAT_ROW[file_format]] = key
         if self._recipe.quantize:
-            runtimes = [one.value for one in runtimes_of(self._recipe, file_format)]
-            key = digest(key, data, wire.encode(self._recipe.quantize), *runtimes)
+            runs_on = wire.encode(destination_of(self._recipe, file_format))
+            key = digest(key, data, wire.encode(self._recipe.quantize), runs_on)
             yield Stage.QUANTIZE, file_format.value, key
             self._rows[INT8_ROW[file_format]] = key
 

@@ -11,7 +11,7 @@ from edgekit.core.artifact import Artifact, Format, Precision, file_sha256
 from edgekit.core.data import SplitName
 from edgekit.core.model import SavedModel
 from edgekit.core.samples import Samples, open_samples
-from edgekit.core.target import Runtime
+from edgekit.core.target import Destination
 from edgekit.core.workspace import storage
 from edgekit.errors import InputRefusedError
 from edgekit.exporting.settings import ExportSettings
@@ -180,9 +180,9 @@ def quantize(
     file: Artifact,
     splits: Splits,
     settings: QuantizeSettings,
-    runtimes: tuple[Runtime, ...],
+    destination: Destination,
 ) -> File:
-    """Return the int8 form of a float file for `runtimes`, calibrated on the calibration split."""
+    """Return the int8 form of a float file, calibrated on the calibration split."""
     name = f"model.int8.{file.format.value}"
 
     def make(folder: Path) -> QuantizationReport:
@@ -193,7 +193,12 @@ def quantize(
         else:
             samples = needed(splits, SplitName.CALIBRATION, "quantization")
         return quantize_file(
-            file, samples, settings, folder / name, runtimes=runtimes, progress=workbench.progress
+            file,
+            samples,
+            settings,
+            folder / name,
+            destination=destination,
+            progress=workbench.progress,
         )
 
     report, place = workbench.result(Stage.QUANTIZE, file.format.value, QuantizationReport, make)

@@ -1,7 +1,6 @@
 """Float files to int8 files, in a child process; both formats, one way to say what is wanted."""
 
 import importlib.util
-from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from edgekit.core.artifact import Artifact, Format, Precision
 from edgekit.core.process import Task, call
 from edgekit.core.progress import SILENT, Progress
 from edgekit.core.samples import Samples
-from edgekit.core.target import Runtime
+from edgekit.core.target import ANYWHERE, Destination
 from edgekit.core.workspace import replacing
 from edgekit.errors import MissingExtraError, UnsupportedError
 from edgekit.quantization.report import QuantizationReport, QuantizeRequest
@@ -32,13 +31,13 @@ def quantize(
     settings: QuantizeSettings,
     out: Path,
     *,
-    runtimes: Collection[Runtime] = (),
+    destination: Destination = ANYWHERE,
     progress: Progress = SILENT,
 ) -> QuantizationReport:
     """Write the int8 form of `artifact`, calibrated on `samples`, to `out`.
 
     Inputs and outputs keep their names, shapes and float types. Memory does not grow with the
-    number of samples. `runtimes` are what the file is to run on, where that is known: the form
+    number of samples. `destination` is what the file is to run on, where that is known: the form
     that is fast on one can be slow on another.
 
     Raises:
@@ -67,7 +66,7 @@ def quantize(
                 names=names,
                 settings=settings,
                 out=partial.absolute(),
-                runtimes=tuple(runtimes),
+                destination=destination,
             ),
             limits=RUN,
             progress=progress,

@@ -8,7 +8,7 @@ import numpy as np
 
 from edgekit.core.artifact import Artifact
 from edgekit.core.samples import Samples
-from edgekit.core.target import Runtime
+from edgekit.core.target import ANYWHERE, Destination
 from edgekit.core.tensors import Array
 from edgekit.quantization.settings import QuantizeSettings
 from edgekit.runtimes.feed import as_fed, batch_of, convert
@@ -18,8 +18,8 @@ from edgekit.runtimes.feed import as_fed, batch_of, convert
 class QuantizeRequest:
     """A float file, what to calibrate on, how, and where the int8 file goes.
 
-    `names` tells which array of `samples` each input takes; `runtimes`, what the int8 file is to
-    run on beside the usual library.
+    `names` tells which array of `samples` each input takes; `destination`, what the int8 file is
+    to run on.
     """
 
     artifact: Artifact
@@ -27,7 +27,7 @@ class QuantizeRequest:
     names: dict[str, str]
     settings: QuantizeSettings
     out: Path
-    runtimes: tuple[Runtime, ...] = ()
+    destination: Destination = ANYWHERE
 
     def batches(self, rows_if_free: int) -> Iterator[tuple[int, dict[str, Array]]]:
         """Yield how many samples are done and what the next call is fed, by name.

@@ -12,7 +12,7 @@ from edgekit.core.artifact import Artifact, Format
 from edgekit.core.process import Task
 from edgekit.core.progress import SILENT
 from edgekit.core.samples import Samples, save_samples
-from edgekit.core.target import Runtime
+from edgekit.core.target import ANYWHERE, Destination
 from edgekit.core.tensors import Array
 from edgekit.loading.artifact import open_artifact
 from edgekit.quantization.quantize import quantize
@@ -50,7 +50,7 @@ def quantized(
     file_format: Format,
     model: onnx.ModelProto | bytes,
     settings: QuantizeSettings | None = None,
-    runtimes: tuple[Runtime, ...] = (),
+    destination: Destination = ANYWHERE,
     **inputs: Array,
 ) -> Quantized:
     """Write `model`, quantize it calibrated on `inputs`, and return both."""
@@ -60,7 +60,9 @@ def quantized(
     assert artifact.format is file_format
     samples = save_samples(folder / "samples", inputs)
     out = folder / "int8"
-    report = quantize(artifact, samples, settings or QuantizeSettings(), out, runtimes=runtimes)
+    report = quantize(
+        artifact, samples, settings or QuantizeSettings(), out, destination=destination
+    )
     return Quantized(artifact, samples, out, report)
 
 

@@ -30,20 +30,20 @@ def classifier() -> bytes:
     return net.build([x], [y], names=(["x"], ["y"]))
 
 
-def outlying() -> bytes:
-    """Four layers of 32; one value between the first two is 300 times the others."""
+def outlying(width: int = 32, activation: int = schema.ActivationFunctionType.NONE) -> bytes:
+    """Four layers; one value between the first two is 300 times the others."""
     net = Builder()
-    x = data = net.tensor("x", [1, 32])
-    plain = (_OPTIONS, schema.FullyConnectedOptionsT())
+    x = data = net.tensor("x", [1, width])
     for layer in range(4):
-        weight = _weights(32, 32, seed=layer)
+        weight = _weights(width, width, seed=layer)
         if layer == 0:
             weight[0] *= 300
         if layer == 1:
             weight[:, 0] /= 300
-        place = net.tensor(f"w{layer}", [32, 32], value=weight)
-        following = net.tensor(f"layer{layer}", [1, 32])
-        net.operator(_FULLY_CONNECTED, [data, place, -1], [following], options=plain)
+        place = net.tensor(f"w{layer}", [width, width], value=weight)
+        following = net.tensor(f"layer{layer}", [1, width])
+        options = (_OPTIONS, schema.FullyConnectedOptionsT(fusedActivationFunction=activation))
+        net.operator(_FULLY_CONNECTED, [data, place, -1], [following], options=options)
         data = following
     return net.build([x], [data], names=(["x"], ["y"]))
 

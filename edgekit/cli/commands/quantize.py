@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from edgekit.core.progress import Progress
     from edgekit.core.results import Fidelity
     from edgekit.core.samples import Samples
-    from edgekit.core.target import Runtime
+    from edgekit.core.target import Destination
     from edgekit.quantization.report import QuantizationReport
     from edgekit.quantization.settings import QuantizeSettings
 
@@ -103,7 +103,7 @@ class Asked:
     "--target",
     multiple=True,
     shell_complete=complete_targets,
-    help="What the int8 file is for, where a runtime of its own asks for another form.",
+    help="What the int8 file is for, where its runtime or core asks for another form.",
 )
 @click.option(
     "--allow-quantized",
@@ -119,7 +119,8 @@ def command(out: Output, asked: Asked) -> None:
     MODEL on the test samples, or on the calibration samples where there are none, and both are
     timed on this machine. With --format tflite an .onnx file is converted first, and the int8
     file compared with it. For a --target that runs TFLite files on tflite-runtime, the
-    form is the one that is right and fast there, and checked on it.
+    form is the one that is right and fast there, and checked on it; for one whose core has
+    no int8 dot products, it is one that is no slower there than float, where there is a choice.
     """
     from edgekit.cli.comparison import compare_files, judge
     from edgekit.cli.pair import time_pair
@@ -138,16 +139,16 @@ def command(out: Output, asked: Asked) -> None:
     if asked.allow_quantized and artifact.precision is Precision.INT8:
         _pass_through(out, asked, artifact)
         return
-    runtimes = _runtimes(asked, artifact.format)
+    runs_on = _destination(asked, artifact.format)
     with scratch_folder() as folder, out.progress() as progress:
         calibration, test = _samples(asked, artifact, folder)
         by.refuse_unfit(test, asked.test, artifact)
         source = _in_format(asked, artifact, calibration, folder, progress)
         report = quantize(
-            source, calibration, settings, asked.destination, runtimes=runtimes, progress=progress
+            source, calibration, settings, asked.destination, destination=runs_on, progress=progress
         )
         made = open_artifact(report.path)
-        if Runtime.TFLITE_RUNTIME in runtimes:
+        if Runtime.TFLITE_RUNTIME in runs_on.runtimes:
             with step(progress, f"check on {Runtime.TFLITE_RUNTIME.value}"):
                 note = old_runtime.checked((source, made), test, folder / "checked", progress)
             report = replace(report, notes=(*report.notes, note))
@@ -179,11 +180,10 @@ def _settings(asked: Asked) -> "QuantizeSettings":
     )
 
 
-def _runtimes(asked: Asked, given: Format) -> "frozenset[Runtime]":
-    from edgekit.config.target import load_target
+def _destination(asked: Asked, given: Format) -> "Destination":
+    from edgekit.pipeline.destination import destination
 
-    made = Format(asked.file_format) if asked.file_format else given
-    return frozenset(load_target(name).runtime_of(made) for name in asked.target)
+    return destination(asked.target, Format(asked.file_format) if asked.file_format else given)
 
 
 def _refuse_contradictions(asked: Asked) -> None:

@@ -6,17 +6,21 @@ a table is gathered as int8 rows that have a scale each.
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import onnx
 
-from edgekit.core.tensors import Array, FloatArray
+from edgekit.core.tensors import FloatArray
+from edgekit.quantization.onnx.products import constant, multiplying, weight_of
+from edgekit.quantization.onnx.rows import RowProduct, row_input, row_product
 from edgekit.quantization.plan import Plan
-from edgekit.quantization.smoothing import shared_factors
+from edgekit.quantization.rounding import LEVELS
+from edgekit.quantization.smoothing import Channels, Smoothing, smoothings
 
 RUNTIME = (
     "onnxruntime has fast kernels for that from 1.22 on x86-64 and from 1.23 on ARM cores with "
-    "int8 dot products; other ARM cores take longer than in float, and 'scales: static' is for them"
+    "int8 dot products; for other ARM cores name one as a target, and the file suits it"
 )
 """Where files with these operators run, for people."""
 
@@ -58,37 +62,60 @@ def smoothable(model: onnx.ModelProto, names: Collection[str]) -> tuple[str, ...
     return tuple(dict.fromkeys(node.input[0] for node in products))
 
 
+@dataclass(frozen=True)
+class Product:
+    """The weight of a product in int8, over an input that is multiplied first.
+
+    Attributes:
+        multiplier: What each channel of the input is multiplied by, shape `[channels]`.
+        levels: Levels of the weight, `[n, blocks, in a block]`, -127 to 127; past the last
+            channel they are 0.
+        scale: The size of a level, `[n, blocks]`.
+    """
+
+    multiplier: FloatArray
+    levels: FloatArray
+    scale: FloatArray
+
+
+def products(
+    model: onnx.ModelProto, names: Collection[str], channels: Mapping[str, Channels]
+) -> Mapping[str, Product]:
+    """Return the int8 weights of the products among the operators `names`, by name.
+
+    `channels` says what the tensors that are `smoothable` are like.
+    """
+    values = {t.name: t for t in model.graph.initializer}
+    found = [n for n in model.graph.node if n.name in names and n.op_type != "Gather"]
+    smooth = smoothings(channels, multiplying(found, values))
+    return {n.name: _blocked(weight_of(n, values), smooth[n.input[0]]) for n in found}
+
+
 def make_dynamic(
-    model: onnx.ModelProto, names: Collection[str], largest: Mapping[str, FloatArray]
+    model: onnx.ModelProto,
+    names: Collection[str],
+    weights: Mapping[str, Product] | Mapping[str, RowProduct],
 ) -> None:
     """Turn the operators `names` of `model` into their dynamic form, in place.
 
-    `largest` has the largest magnitude of each channel, shape `[channels]`, of the tensors that
-    are `smoothable`.
+    `weights` are those of the products among them, by name.
     """
     if not names:
         return
     graph = model.graph
     values = {t.name: t for t in graph.initializer}
-    weights = {
-        node.name: _weight(node, values)
-        for node in graph.node
-        if node.name in names and node.op_type != "Gather"
-    }
-    multiplying: dict[str, list[FloatArray]] = {}
-    for node in graph.node:
-        if node.name in weights:
-            multiplying.setdefault(node.input[0], []).append(weights[node.name])
-    smooth = shared_factors(largest, multiplying)
-    smoothed: set[str] = set()
+    prepared: set[str] = set()
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
-        if node.name in weights:
-            source = node.input[0]
-            if source not in smoothed:
-                smoothed.add(source)
-                nodes.append(_divided(graph, source, smooth[source]))
-            nodes.append(_product(graph, node, weights[node.name] * smooth[source][:, None]))
+        if node.name in names and node.name in weights:
+            product, is_first = weights[node.name], node.input[0] not in prepared
+            prepared.add(node.input[0])
+            if isinstance(product, RowProduct):
+                nodes += row_input(model, node.input[0], product) if is_first else ()
+                nodes += row_product(graph, node, product)
+            else:
+                nodes += [_multiplied(graph, node.input[0], product.multiplier)] * is_first
+                nodes.append(_product(graph, node, product))
         elif node.name in names:
             nodes += _lookup(graph, node, onnx.numpy_helper.to_array(values[node.input[0]]))
         else:
@@ -97,7 +124,8 @@ def make_dynamic(
     kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
     del graph.node[:]
     graph.node.extend(kept)
-    if weights and all(opset.domain != _DOMAIN for opset in model.opset_import):
+    in_domain = any(node.domain == _DOMAIN for node in kept)
+    if in_domain and all(opset.domain != _DOMAIN for opset in model.opset_import):
         model.opset_import.append(onnx.helper.make_opsetid(_DOMAIN, 1))
 
 
@@ -119,29 +147,30 @@ def _is_lookup(node: onnx.NodeProto, shapes: Mapping[str, tuple[int, ...]]) -> b
     return is_first and len(shape) == 2 and int(np.prod(shape)) >= _SMALLEST_TABLE
 
 
-def _weight(node: onnx.NodeProto, values: Mapping[str, onnx.TensorProto]) -> FloatArray:
-    """Return the weight of a product, `[channels, n]`."""
-    weight: FloatArray = onnx.numpy_helper.to_array(values[node.input[1]])
-    return weight.T if any(a.name == "transB" and a.i for a in node.attribute) else weight
-
-
-def _divided(graph: onnx.GraphProto, source: str, by: FloatArray) -> onnx.NodeProto:
-    factor = _constant(graph, f"{source}/smooth", (1 / by).astype(np.float32))
+def _multiplied(graph: onnx.GraphProto, source: str, by: FloatArray) -> onnx.NodeProto:
+    factor = constant(graph, f"{source}/smooth", by)
     return onnx.helper.make_node("Mul", [source, factor], [f"{source}/smoothed"])
 
 
-def _product(graph: onnx.GraphProto, node: onnx.NodeProto, weight: FloatArray) -> onnx.NodeProto:
-    """Return `node`, which multiplies by `weight` `[channels, n]`, over a smoothed input."""
+def _blocked(weight: FloatArray, smooth: Smoothing) -> Product:
+    """Round a weight `[channels, n]` in blocks of channels that have a scale each."""
+    weight = smooth.weight(weight)
     depth, width = weight.shape
     blocks = -(-depth // _BLOCK)
-    padded = np.pad(weight, ((0, blocks * _BLOCK - depth), (0, 0)))
-    blocked = padded.T.reshape(width, blocks, _BLOCK)
-    levels, scale = _rounded(blocked)
+    beyond = ((0, blocks * _BLOCK - depth), (0, 0))
+    scale = _scale(np.pad(weight, beyond).T.reshape(width, blocks, _BLOCK))
+    of_channels = np.repeat(scale[..., 0], _BLOCK, axis=1)[:, :depth].T
+    levels = np.pad(smooth.levels(weight, of_channels), beyond)
+    return Product(smooth.multiplier, levels.T.reshape(width, blocks, _BLOCK), scale[..., 0])
+
+
+def _product(graph: onnx.GraphProto, node: onnx.NodeProto, product: Product) -> onnx.NodeProto:
+    """Return `node`, a multiplication by a weight, over a smoothed input."""
     name = node.output[0]
     inputs = [
         f"{node.input[0]}/smoothed",
-        _constant(graph, f"{name}/levels", (levels + _ZERO_POINT).astype(np.uint8)),
-        _constant(graph, f"{name}/scale", scale[..., 0]),
+        constant(graph, f"{name}/levels", (product.levels + _ZERO_POINT).astype(np.uint8)),
+        constant(graph, f"{name}/scale", product.scale),
     ]
     if len(node.input) > 2:
         inputs += ["", "", node.input[2]]
@@ -151,8 +180,8 @@ def _product(graph: onnx.GraphProto, node: onnx.NodeProto, weight: FloatArray) -
         list(node.output),
         node.name,
         domain=_DOMAIN,
-        K=depth,
-        N=width,
+        K=len(product.multiplier),
+        N=len(product.levels),
         bits=8,
         block_size=_BLOCK,
         accuracy_level=_INT8_ACCURACY,
@@ -162,10 +191,11 @@ def _product(graph: onnx.GraphProto, node: onnx.NodeProto, weight: FloatArray) -
 def _lookup(
     graph: onnx.GraphProto, node: onnx.NodeProto, table: FloatArray
 ) -> Iterator[onnx.NodeProto]:
-    levels, scale = _rounded(table)
+    scale = _scale(table)
+    levels = np.rint(table / scale)
     name, places = node.output[0], node.input[1]
-    stored = _constant(graph, f"{name}/levels", levels.astype(np.int8))
-    scales = _constant(graph, f"{name}/scale", scale)
+    stored = constant(graph, f"{name}/levels", levels.astype(np.int8))
+    scales = constant(graph, f"{name}/scale", scale)
     make = onnx.helper.make_node
     yield make("Gather", [stored, places], [f"{name}/rows"], node.name)
     yield make("Gather", [scales, places], [f"{name}/scales"])
@@ -173,13 +203,8 @@ def _lookup(
     yield make("Mul", [f"{name}/floats", f"{name}/scales"], [name])
 
 
-def _rounded(values: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the levels of `values`, -127 to 127, and a scale for each row of the last axis."""
+def _scale(values: FloatArray) -> FloatArray:
+    """Return the size of a level for each row of the last axis, which stays with size 1."""
     largest = np.abs(values).max(axis=-1, keepdims=True)
-    scale = np.where(largest > 0, largest / 127, 1).astype(np.float32)
-    return np.clip(np.rint(values / scale), -127, 127), scale
-
-
-def _constant(graph: onnx.GraphProto, name: str, values: Array) -> str:
-    graph.initializer.append(onnx.numpy_helper.from_array(np.ascontiguousarray(values), name))
-    return name
+    scale: FloatArray = np.where(largest > 0, largest / LEVELS, 1).astype(np.float32)
+    return scale

@@ -17,11 +17,14 @@ from edgekit.errors import UnsupportedError
 from edgekit.quantization.calibration import calibrate, united
 from edgekit.quantization.forms import Forms, find_forms
 from edgekit.quantization.observed import Interval
+from edgekit.quantization.onnx import rows
 from edgekit.quantization.onnx.calibrate import onnx_outputs, onnx_stream
 from edgekit.quantization.onnx.dynamic import (
     RUNTIME,
+    Product,
     can_be_dynamic,
     make_dynamic,
+    products,
     smoothable,
 )
 from edgekit.quantization.onnx.graph import float_tensors, fold
@@ -34,6 +37,7 @@ from edgekit.quantization.onnx.plan import (
 from edgekit.quantization.onnx.prepare import prepared
 from edgekit.quantization.onnx.recurrent import recurrent_in_int8, with_recurrent_in_int8
 from edgekit.quantization.onnx.rounding import CHANNELS, read_by, round_weights, rounding
+from edgekit.quantization.onnx.rows import RowProduct, row_products
 from edgekit.quantization.onnx.scales import overrides
 from edgekit.quantization.onnx.trim import trim
 from edgekit.quantization.onnx.weights import part_weights, store_in_int8, stored_convolutions
@@ -42,7 +46,7 @@ from edgekit.quantization.report import QuantizationReport, QuantizeRequest
 from edgekit.quantization.rounding import means_of_channels
 from edgekit.quantization.sensitivity import signal_to_noise_db
 from edgekit.quantization.settings import Activation, QuantizeSettings
-from edgekit.quantization.smoothing import largest_of_channels
+from edgekit.quantization.smoothing import observe_channels
 from edgekit.runtimes.macs import int8_percent
 from edgekit.runtimes.onnx.macs import count_macs
 
@@ -62,11 +66,16 @@ def run(request: QuantizeRequest, progress: Progress) -> QuantizationReport:
         onnx_stream(model, _touched(model, plan), request, progress), settings.ranges
     )
     ranges = united(ranges, sharing_a_range(model, plan))
-    smoothed = smoothable(model, can_be_dynamic(model, plan))
+    able = can_be_dynamic(model, plan)
+    in_blocks = request.destination.dot_products
 
     @functools.cache
-    def largest() -> Mapping[str, FloatArray]:
-        return largest_of_channels(onnx_stream(model, smoothed, request, progress))
+    def weights() -> Mapping[str, Product] | Mapping[str, RowProduct]:
+        stream = onnx_stream(model, smoothable(model, able), request, progress)
+        channels = observe_channels(stream)
+        if in_blocks:
+            return products(model, able, channels)
+        return row_products(model, able, channels)
 
     layers = rounding(model, plan.int8)
 
@@ -85,7 +94,7 @@ def run(request: QuantizeRequest, progress: Progress) -> QuantizationReport:
             source.graph, chosen, means() if chosen else {}, per_channel=settings.per_channel
         )
         pairs = _with_pairs(source, part, settings, ranges)
-        make_dynamic(pairs, part.dynamic, largest() if part.dynamic else {})
+        make_dynamic(pairs, part.dynamic, weights() if part.dynamic else {})
         return with_recurrent_in_int8(pairs, part)
 
     forms = _forms(model, plan, request, made, progress)
@@ -108,7 +117,7 @@ def run(request: QuantizeRequest, progress: Progress) -> QuantizationReport:
         float_operators=plan.left(stored),
         notes=(
             *unmatched(folded, settings.keep_float),
-            *forms.notes(settings.min_sqnr_db, RUNTIME),
+            *forms.notes(settings.min_sqnr_db, RUNTIME if in_blocks else rows.RUNTIME),
         ),
     )
 

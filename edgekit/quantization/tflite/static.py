@@ -27,10 +27,17 @@ from edgekit.quantization.plan import BODY, HURTS, SLOWER, Operator, Plan
 from edgekit.quantization.report import QuantizationReport, QuantizeRequest
 from edgekit.quantization.rounding import means_of_channels
 from edgekit.quantization.sensitivity import SAMPLES, signal_to_noise_db
-from edgekit.quantization.smoothing import largest_of_channels
+from edgekit.quantization.smoothing import observe_channels
 from edgekit.quantization.tflite.biases import flatten_biases
 from edgekit.quantization.tflite.constants import readers_of_constants, store_constants
-from edgekit.quantization.tflite.dynamic import RUNTIME, can_be_dynamic, smoothable, smoothed
+from edgekit.quantization.tflite.dynamic import (
+    RUNTIME,
+    Rounded,
+    can_be_dynamic,
+    set_weights,
+    smoothable,
+    smoothed,
+)
 from edgekit.quantization.tflite.equalize import equalize_channels
 from edgekit.quantization.tflite.outputs import part_outputs
 from edgekit.quantization.tflite.plan import (
@@ -83,9 +90,9 @@ def run(request: QuantizeRequest, progress: Progress) -> QuantizationReport:
     source = _source(model, content, plan, request, progress)
 
     def made(part: Plan, kept: frozenset[str]) -> schema.ModelT:
-        result = _quantized(
-            source(part.dynamic), _recipe(model, part, request), _statistics(model, ranges)
-        )
+        exact, weights = source(part.dynamic)
+        result = _quantized(exact, _recipe(model, part, request), _statistics(model, ranges))
+        set_weights(result, weights)
         store_constants(result, kept | _asked(model, request))
         return result
 
@@ -117,26 +124,32 @@ def _source(
     plan: Plan,
     request: QuantizeRequest,
     progress: Progress,
-) -> Callable[[frozenset[str]], bytes]:
+) -> Callable[[frozenset[str]], tuple[bytes, Mapping[str, Rounded]]]:
     """Return what makes the float file that is quantized, given which layers will be dynamic.
 
-    It computes what `content`, the file of `model`, does, but for weights that are rounded.
+    It computes what `content`, the file of `model`, does, but for weights that are rounded. With
+    it come the weights of dynamic layers in int8, by name.
     """
     per_channel = request.settings.per_channel
 
+    able = _can_be_dynamic(model, plan, request)
+
     @functools.cache
-    def source(dynamic: frozenset[str]) -> bytes:
+    def source(dynamic: frozenset[str]) -> tuple[bytes, Mapping[str, Rounded]]:
         exact = content
+        weights: Mapping[str, Rounded] = {}
         if dynamic:
             stream = _stream(content, smoothable(model, dynamic), request, progress)
-            exact = to_bytes(smoothed(content, dynamic, largest_of_channels(stream)))
+            smooth, weights = smoothed(content, dynamic, observe_channels(stream))
+            exact = to_bytes(smooth)
         layers = plan.int8 - dynamic - feeding_loops(model)
         read = read_by(model, layers)
         means = means_of_channels(_stream(content, read, request, progress), CHANNELS)
         one_scale = with_one_scale(model) if per_channel else plan.int8
-        return rounded_weights(exact, layers, means, one_scale)
+        return rounded_weights(exact, layers, means, one_scale), weights
 
-    return source
+    # All that can be dynamic is smoothed once, also what then stays float: rounding takes a while.
+    return lambda dynamic: source(able if dynamic else dynamic)
 
 
 def _plan(
@@ -147,14 +160,14 @@ def _plan(
 ) -> Plan:
     """Plan int8 as `make_plan` does, and then for what the file is to run on."""
     plan = make_plan(model, request.settings.keep_float, hurting, dynamic)
-    if Runtime.TFLITE_RUNTIME not in request.runtimes:
+    if Runtime.TFLITE_RUNTIME not in request.destination.runtimes:
         return plan
     return plan.moved(_hybrid(model, plan), SLOWER)
 
 
 def _can_be_dynamic(model: schema.ModelT, plan: Plan, request: QuantizeRequest) -> frozenset[str]:
     """Return the operators that may scale their inputs as they run, on all there is to run on."""
-    if Runtime.TFLITE_RUNTIME in request.runtimes:
+    if Runtime.TFLITE_RUNTIME in request.destination.runtimes:
         return frozenset()
     return can_be_dynamic(model, plan)
 

@@ -10,7 +10,8 @@ from support import onnx_models
 from support.onnx_models import graph_model, tensor, weights
 from support.quantizing import Quantized, call_here, quantized, sqnr_db
 
-from edgekit.core.artifact import Format
+from edgekit.core.artifact import Format, Precision
+from edgekit.core.target import Destination
 from edgekit.errors import InputRefusedError, UnsupportedError
 from edgekit.loading.artifact import open_artifact
 from edgekit.quantization.quantize import quantize
@@ -327,10 +328,33 @@ def test_outliers_get_scales_for_each_row_as_the_model_runs(
     assert made.report.float_operators == ()
     assert made.report.int8_macs_percent == 100
     assert "3 operators scale each row of their inputs as the model runs" in made.report.notes[-1]
-    assert "'scales: static' is for them" in made.report.notes[-1]
+    assert "for other ARM cores name one as a target" in made.report.notes[-1]
     assert made.report.size_bytes < 0.5 * made.report.float_size_bytes
     with pytest.raises(UnsupportedError, match="is quantized already"):
         quantize(open_artifact(made.path), made.samples, QuantizeSettings(), tmp_path / "twice")
+
+
+@pytest.mark.parametrize("opset", [17, 18])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_rows_are_scaled_by_standard_operators_for_cores_without_dot_products(
+    tmp_path: Path, opset: int, *, transposed: bool
+) -> None:
+    model = products(transposed=transposed)
+    model.opset_import[0].version = opset
+    tokens = np.arange(40, dtype=np.int64)
+
+    made = quantized(
+        tmp_path, Format.ONNX, model, destination=Destination(dot_products=False), tokens=tokens
+    )
+
+    types = [node.op_type for node in onnx.load(made.path).graph.node]
+    assert (types.count("MatMulInteger"), types.count("MatMulNBits")) == (4, 0)
+    assert sqnr_db(made) > 30  # three tables of weights, rounded
+    assert made.report.float_operators == ()
+    assert made.report.int8_macs_percent > 90  # 8 of 256 channels are float
+    assert "a target has no int8 dot products" in made.report.notes[-1]
+    assert made.report.size_bytes < 0.5 * made.report.float_size_bytes
+    assert open_artifact(made.path).precision is Precision.INT8
 
 
 def test_scales_are_static_where_that_is_asked_for(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from support.tflite_graphs import classifier, loop, outlying, placed, swishing
 from support.tflite_models import Builder
 
 from edgekit.core.artifact import Format
-from edgekit.core.target import Runtime
+from edgekit.core.target import Destination, Runtime
 from edgekit.errors import UnsupportedError
 from edgekit.loading.artifact import open_artifact
 from edgekit.quantization.settings import RANGES, QuantizeSettings, Scales
@@ -163,6 +163,21 @@ def test_outliers_get_scales_for_each_row_as_the_model_runs(tmp_path: Path) -> N
     assert "tflite-runtime 2.14 wrong" in made.report.notes[-1]
 
 
+@pytest.mark.parametrize(
+    "activation", [schema.ActivationFunctionType.NONE, schema.ActivationFunctionType.RELU]
+)
+def test_a_few_of_many_channels_are_multiplied_in_float(tmp_path: Path, activation: int) -> None:
+    wide = np.random.default_rng(0).standard_normal((40, 256)).astype(np.float32)
+    settings = QuantizeSettings(scales=Scales.DYNAMIC)
+
+    made = quantized(tmp_path, Format.TFLITE, outlying(256, activation), settings, x=wide)
+
+    assert sqnr_db(made) > 30  # four layers are rounded
+    assert 90 < made.report.int8_macs_percent < 100  # 8 channels of 256 are float
+    assert made.report.size_bytes < 0.35 * made.report.float_size_bytes
+    assert open_artifact(made.path).signature == made.artifact.signature
+
+
 def test_scales_are_static_where_older_runtimes_count(tmp_path: Path) -> None:
     settings = QuantizeSettings(scales=Scales.DYNAMIC)
 
@@ -171,7 +186,7 @@ def test_scales_are_static_where_older_runtimes_count(tmp_path: Path) -> None:
         Format.TFLITE,
         outlying(),
         settings,
-        runtimes=(Runtime.TFLITE_RUNTIME,),
+        destination=Destination((Runtime.TFLITE_RUNTIME,)),
         x=X,
     )
 
@@ -215,7 +230,9 @@ def test_weights_inside_a_loop_become_int8(tmp_path: Path) -> None:
 
 
 def test_weights_inside_a_loop_are_only_stored_where_int8_would_be_slower(tmp_path: Path) -> None:
-    made = quantized(tmp_path, Format.TFLITE, loop(), runtimes=(Runtime.TFLITE_RUNTIME,), x=X)
+    made = quantized(
+        tmp_path, Format.TFLITE, loop(), destination=Destination((Runtime.TFLITE_RUNTIME,)), x=X
+    )
 
     assert made.report.int8_macs_percent == 0
     assert made.report.size_bytes < 0.7 * made.report.float_size_bytes
