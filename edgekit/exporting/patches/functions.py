@@ -17,11 +17,15 @@ _POOLS: tuple[Callable[..., Tensor], ...] = (
 
 @contextlib.contextmanager
 def functions_spelled_out() -> Iterator[None]:
-    """Let models with `nn.EmbeddingBag` or adaptive max pooling be exported, in the body.
+    """Let models with bags, adaptive max pooling, one-hot vectors or RReLU be exported, inside.
 
     Layers call these functions by the names that are replaced here, as most models do.
     """
-    spelled = {"embedding_bag": _spelled_bag(functional.embedding_bag)}
+    spelled = {
+        "embedding_bag": _spelled_bag(functional.embedding_bag),
+        "one_hot": _spelled_one_hot(functional.one_hot),
+        "rrelu": _spelled_rrelu(functional.rrelu),
+    }
     for axes in (1, 2, 3):
         name = f"adaptive_max_pool{axes}d"
         spelled[name] = _spelled_pool(getattr(functional, name), axes)
@@ -60,6 +64,35 @@ def _spelled_bag(original: Callable[..., Tensor]) -> Callable[..., Tensor]:
         return result
 
     return embedding_bag
+
+
+def _spelled_one_hot(original: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Return `F.one_hot` as comparisons, where the number of classes is told."""
+
+    def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+        if num_classes < 1:
+            return original(tensor, num_classes)
+        classes = torch.arange(num_classes, device=tensor.device)
+        return (tensor.unsqueeze(-1) == classes).to(torch.int64)
+
+    return one_hot
+
+
+def _spelled_rrelu(original: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Return `F.rrelu` as the leaky ReLU that it is outside of training."""
+
+    def rrelu(
+        input: Tensor,  # noqa: A002  PyTorch's own name
+        lower: float = 1 / 8,
+        upper: float = 1 / 3,
+        training: bool = False,  # noqa: FBT001, FBT002  PyTorch's own signature
+        inplace: bool = False,  # noqa: FBT001, FBT002  the same
+    ) -> Tensor:
+        if training:
+            return original(input, lower, upper, training, inplace)
+        return functional.leaky_relu(input, (lower + upper) / 2)
+
+    return rrelu
 
 
 def _spelled_pool(original: Callable[..., Tensor], axes: int) -> Callable[..., Tensor]:

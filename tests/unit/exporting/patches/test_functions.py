@@ -122,3 +122,23 @@ def test_bags_and_uneven_pools_can_be_exported(file_format: Format, tmp_path: Pa
     report = export(model, samples, file_format, tmp_path / "model", ExportSettings())
 
     assert report.worst_relative_error < 1e-5
+
+
+def test_a_one_hot_vector_is_the_same_spelled_out() -> None:
+    places = torch.tensor([[0, 3], [2, 1]])
+    wanted = functional.one_hot(places, 4), functional.one_hot(places)
+
+    with functions_spelled_out():
+        found = functional.one_hot(places, 4), functional.one_hot(places)
+
+    torch.testing.assert_close(found, wanted)
+
+
+def test_a_random_relu_is_a_leaky_one_outside_of_training() -> None:
+    layer = nn.RReLU(0.1, 0.3)
+    x = torch.randn(2, 8)
+    wanted = layer.eval()(x)
+
+    with functions_spelled_out():
+        torch.testing.assert_close(layer(x), wanted)
+        assert not torch.equal(layer.train()(x), wanted)
