@@ -2,7 +2,9 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import redirect_stderr
 from dataclasses import dataclass
+from io import StringIO
 from typing import TypeVar
 
 import numpy as np
@@ -160,7 +162,9 @@ class Groups:
     def _difference(self, expected: Mapping[str, Tensor]) -> str:
         """Say why the model as it is now is not what it should be, or nothing if it is."""
         try:
-            found = self._run()
+            # Modules made of graphs print what they raise.
+            with redirect_stderr(StringIO()):
+                found = self._run()
         except _LOST as error:
             return _first_line(error)
         for name, value in self._outputs.items():

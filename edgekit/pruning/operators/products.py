@@ -148,11 +148,12 @@ def convolve(
     numbers = trace.numbers(value)
     ties.merge(narrowed(numbers), tuple(axis for axis in ties.varying(numbers) if axis != 1))
     channels = _line(numbers, 1)
-    reads, makes = (0, 1) if transposed else (1, 0)
+    # Each channel has filters of its own, which leave with it.
+    is_depthwise = groups == len(channels) > 1 and (not transposed or kernel.shape[1] == 1)
+    reads, makes = (0, 1) if transposed and not is_depthwise else (1, 0)
     read, made = (trace.slots[Slot(weight.name, axis)] for axis in (reads, makes))
     trace.made[Slot(weight.name, makes)] = None
-    if groups == len(channels) > 1 and not transposed:
-        # Each channel has filters of its own, which leave with it.
+    if is_depthwise:
         made_by_group = made.reshape(groups, -1)
         ties.tie(made_by_group, channels[:, None])
     else:
