@@ -113,7 +113,7 @@ class Groups:
             if any(self._is_kept(group, keep) for group in groups):
                 continue
             counts = {group.shown.units for group in groups}
-            if len(counts) > 1 or not all(_is_even(group) for group in groups):
+            if len(counts) > 1 or not all(group.shown.weights for group in groups):
                 self.stuck[layer] = "its units do not come in blocks of one size"
                 continue
             self._groups.update((group.shown.layer, group) for group in groups)
@@ -303,10 +303,6 @@ def _connected(marks: Mapping[_K, AbstractSet[Hashable]]) -> list[list[_K]]:
         merged = [*members, key], set(own).union(*(part[1] for part in near))
         found = [part for part in found if not part[1] & own] + [merged]
     return [members for members, _ in found]
-
-
-def _is_even(group: _Group) -> bool:
-    return bool(group.shown.weights) or not group.slots
 
 
 def _is_close(found: Tensor, value: Tensor) -> bool:
