@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from edgekit.core.tensors import Array, DType, IntArray, TensorSpec
+from edgekit.core.workspace import storage
 from edgekit.errors import InputRefusedError
 
 LABELS = "labels"
@@ -119,6 +120,7 @@ def save_samples(
     Raises:
         InputRefusedError: No input or no row, lengths differ, a name is reserved, an input is
             of no type that models take, or a float input holds NaN or infinity.
+        StorageError: The folder cannot be written.
     """
     arrays = {name: _native(array) for name, array in inputs.items()}
     if LABELS in arrays:
@@ -128,22 +130,16 @@ def save_samples(
     if labels is not None:
         arrays[LABELS] = _native(labels)
     _refuse_unusable(arrays, inputs)
-    directory.mkdir(parents=True, exist_ok=True)
-    digest = hashlib.sha256()
     files = {name: str(index) for index, name in enumerate(inputs)} | {LABELS: LABELS}
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        np.save(directory / f"{files[name]}.npy", array, allow_pickle=False)
-        digest.update(f"{name}:{array.dtype}:{array.shape};".encode())
-        # As bytes, for numpy does not lend out the memory of dates.
-        digest.update(array.reshape(-1).view(np.uint8).data)
+    with storage(directory):
+        digest = _write(directory, arrays, files)
     samples = Samples(
         directory=directory,
         names=tuple(inputs),
         files=tuple(files[name] for name in inputs),
         count=len(next(iter(arrays.values()))),
         has_labels=labels is not None,
-        fingerprint=digest.hexdigest(),
+        fingerprint=digest,
     )
     manifest = {
         "names": list(samples.names),
@@ -152,8 +148,22 @@ def save_samples(
         "has_labels": samples.has_labels,
         "fingerprint": samples.fingerprint,
     }
-    (directory / _MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+    with storage(directory):
+        (directory / _MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
     return samples
+
+
+def _write(directory: Path, arrays: Mapping[str, Array], files: Mapping[str, str]) -> str:
+    """Write every array into its file and return the digest of all of them."""
+    directory.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        np.save(directory / f"{files[name]}.npy", array, allow_pickle=False)
+        digest.update(f"{name}:{array.dtype}:{array.shape};".encode())
+        # As bytes, for numpy does not lend out the memory of dates.
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
 
 
 def open_samples(directory: Path) -> Samples:
@@ -177,12 +187,17 @@ def open_samples(directory: Path) -> Samples:
 
 
 def save_arrays(directory: Path, arrays: Mapping[str, Array]) -> None:
-    """Write arrays of any shape into `directory`, one `.npy` file each, numbered in order."""
-    directory.mkdir(parents=True, exist_ok=True)
-    for index, array in enumerate(arrays.values()):
-        np.save(directory / f"{index}.npy", np.asarray(array, order="C"), allow_pickle=False)
-    # A tensor name may hold '/' and ':', so files carry numbers and the names stand beside them.
-    (directory / "names.json").write_text(json.dumps(list(arrays)), encoding="utf-8")
+    """Write arrays of any shape into `directory`, one `.npy` file each, numbered in order.
+
+    Raises:
+        StorageError: The folder cannot be written.
+    """
+    with storage(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        for index, array in enumerate(arrays.values()):
+            np.save(directory / f"{index}.npy", np.asarray(array, order="C"), allow_pickle=False)
+        # A tensor name may hold '/' and ':', so files carry numbers and the names stand beside.
+        (directory / "names.json").write_text(json.dumps(list(arrays)), encoding="utf-8")
 
 
 def open_arrays(directory: Path) -> dict[str, Array]:

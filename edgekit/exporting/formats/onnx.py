@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from edgekit.core.tensors import Signature
+from edgekit.core.workspace import storage
 from edgekit.errors import UnsupportedError
 from edgekit.exporting.onnx.recurrent import OnnxRnn
 from edgekit.exporting.positional import Positional
@@ -64,7 +65,8 @@ class Onnx:
         _restore_axes(model, signature)
         if not notes:
             _free_outputs(model, signature)
-        onnx.save(model, out)
+        with storage(out):
+            onnx.save(model, out)
         return notes
 
 

@@ -12,6 +12,7 @@ from ai_edge_litert.tools import flatbuffer_utils
 from torch import Tensor
 
 from edgekit.core.tensors import DType, Signature
+from edgekit.core.workspace import storage
 from edgekit.exporting.positional import Positional
 from edgekit.exporting.recurrent import with_layers_replaced
 from edgekit.exporting.refusal import CONVERTER_ERRORS, refusal
@@ -65,7 +66,8 @@ class Tflite:
         part_equal_outputs(model)
         _rename(model, signature)
         write_loops(model, cells)
-        out.write_bytes(to_bytes(model))
+        with storage(out):
+            out.write_bytes(to_bytes(model))
         return _notes(signature)
 
 

@@ -13,6 +13,7 @@ from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
 from edgekit.core.progress import Progress
 from edgekit.core.tensors import FloatArray
+from edgekit.core.workspace import storage
 from edgekit.errors import UnsupportedError
 from edgekit.quantization.calibration import calibrate, united
 from edgekit.quantization.forms import Forms, find_forms
@@ -107,7 +108,8 @@ def run(request: QuantizeRequest, progress: Progress) -> QuantizationReport:
         )
     trim(result)
     progress.update("write", 0, 0)
-    onnx.save(result, request.out)
+    with storage(request.out):
+        onnx.save(result, request.out)
     return QuantizationReport(
         path=request.out,
         size_bytes=request.out.stat().st_size,

@@ -19,6 +19,7 @@ from ai_edge_quantizer.recipe_manager import RecipeManager
 from edgekit.core.progress import Progress
 from edgekit.core.target import Runtime
 from edgekit.core.tensors import Array
+from edgekit.core.workspace import storage
 from edgekit.errors import UnsupportedError
 from edgekit.quantization.calibration import Stream, calibrate, united
 from edgekit.quantization.forms import Forms, find_forms
@@ -100,7 +101,8 @@ def run(request: QuantizeRequest, progress: Progress) -> QuantizationReport:
     plan = _plan(model, request, forms.found.keep, forms.dynamic)
     progress.update("write", 0, 0)
     quantized = made(plan, forms.found.keep)
-    request.out.write_bytes(to_bytes(quantized))
+    with storage(request.out):
+        request.out.write_bytes(to_bytes(quantized))
     macs = count_macs(quantized)
     return QuantizationReport(
         path=request.out,

@@ -5,7 +5,7 @@ import pytest
 
 from edgekit.core.samples import open_arrays, open_samples, save_arrays, save_samples
 from edgekit.core.tensors import Array, DType, TensorSpec
-from edgekit.errors import InputRefusedError
+from edgekit.errors import InputRefusedError, StorageError
 
 
 def image_rows(count: int = 5) -> dict[str, Array]:
@@ -137,3 +137,10 @@ def test_labels_of_any_type_can_be_kept(tmp_path: Path) -> None:
     samples = save_samples(tmp_path / "s", {"x": np.ones((2, 3), np.float32)}, days)
 
     assert samples.labels().tolist() == days.tolist()
+
+
+def test_a_folder_that_takes_no_more_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(StorageError, match="file/s: part of the path is a file"):
+        save_samples(tmp_path / "file" / "s", image_rows())
