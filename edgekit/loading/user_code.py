@@ -9,6 +9,7 @@ import contextlib
 import importlib
 import importlib.util
 import inspect
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -54,11 +55,14 @@ def load_function(reference: str, code_directory: Path) -> Callable[..., Any]:
 def calling_user_code(what: str) -> Iterator[None]:
     """Report what goes wrong in the body as a mistake in the user's code called `what`.
 
+    The folder that the process works in is the same again afterwards: paths count from it.
+
     Raises:
         UsageError: The body raised; the message names the last line of the user's own code.
         EdgekitError: The body raised one of edgekit's own errors, which is passed on.
         MemoryError: The body ran out of memory, which the child's limit explains.
     """
+    at_work = Path.cwd()
     try:
         yield
     except (EdgekitError, MemoryError):
@@ -69,6 +73,8 @@ def calling_user_code(what: str) -> Iterator[None]:
             f"{what} failed{f' at {where}' if where else ''}: {_told(error)}",
             hint="this is code that the recipe names; mend it there and run again",
         ) from error
+    finally:
+        os.chdir(at_work)
 
 
 def _import(name: str, folder: Path, reference: str) -> ModuleType:

@@ -1,5 +1,6 @@
 """The recipe's own code is found, called, and blamed by file and line."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -127,3 +128,12 @@ def test_an_error_without_text_is_named(tmp_path: Path) -> None:
 def test_edgekits_own_errors_pass_through() -> None:
     with pytest.raises(InputRefusedError, match="mine"), calling_user_code("'f'"):
         raise InputRefusedError("mine")
+
+
+def test_the_working_folder_is_the_same_after_code_that_changes_it(tmp_path: Path) -> None:
+    before = Path.cwd()
+
+    with calling_user_code("the factory"):
+        os.chdir(tmp_path)
+
+    assert Path.cwd() == before
