@@ -41,7 +41,12 @@ from edgekit.quantization.onnx.rounding import CHANNELS, read_by, round_weights,
 from edgekit.quantization.onnx.rows import RowProduct, row_products
 from edgekit.quantization.onnx.scales import overrides
 from edgekit.quantization.onnx.trim import trim
-from edgekit.quantization.onnx.weights import part_weights, store_in_int8, stored_convolutions
+from edgekit.quantization.onnx.weights import (
+    name_biases_apart,
+    part_weights,
+    store_in_int8,
+    stored_convolutions,
+)
 from edgekit.quantization.plan import Plan
 from edgekit.quantization.report import QuantizationReport, QuantizeRequest
 from edgekit.quantization.rounding import means_of_channels
@@ -90,6 +95,7 @@ def run(request: QuantizeRequest, progress: Progress) -> QuantizationReport:
         source = onnx.ModelProto()
         source.CopyFrom(model)
         part_weights(source.graph, part.int8)
+        name_biases_apart(source.graph)
         chosen = layers & (part.int8 | stored_convolutions(model.graph, part))
         round_weights(
             source.graph, chosen, means() if chosen else {}, per_channel=settings.per_channel

@@ -6,6 +6,7 @@ place would run in every inference.
 """
 
 import math
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import numpy as np
@@ -91,6 +92,24 @@ def part_weights(graph: onnx.GraphProto, names: Collection[str]) -> None:
                 values = onnx.numpy_helper.to_array(tensor)
                 graph.initializer.append(onnx.numpy_helper.from_array(values, known[kept]))
             node.input[place] = known[kept]
+
+
+def name_biases_apart(graph: onnx.GraphProto) -> None:
+    """Give biases that several operators read names that do not end where a number may follow.
+
+    onnxruntime's quantizer copies such a bias `b` as `b0` and `b1`, whatever else is called so.
+    """
+    readers = [node for node in graph.node if node.op_type in {"Conv", "Gemm"}]
+    counts = Counter(node.input[2] for node in readers if len(node.input) > 2)
+    renamed = [one for one in graph.initializer if counts[one.name] > 1]
+    for tensor in renamed:
+        copied = onnx.TensorProto()
+        copied.CopyFrom(tensor)
+        copied.name = f"{tensor.name}/shared"
+        graph.initializer.append(copied)
+        for node in readers:
+            if len(node.input) > 2 and node.input[2] == tensor.name:
+                node.input[2] = copied.name
 
 
 def reads_large_constant(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> bool:

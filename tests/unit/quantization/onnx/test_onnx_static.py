@@ -515,3 +515,21 @@ def test_a_weight_read_both_ways_has_scales_along_both(tmp_path: Path) -> None:
 
     assert made.report.int8_macs_percent == 100
     assert sqnr_db(made) > 25
+
+
+def test_tensors_called_like_numbered_biases_do_no_harm(tmp_path: Path) -> None:
+    made = helper.make_node
+    model = graph_model(
+        [made("Conv", ["x", f"w{n}", "b"], [f"b{n}"], name=f"conv{n}") for n in (0, 1)]
+        + [made("Concat", ["b0", "b1"], ["y"], axis=1)],
+        [tensor("x", ["batch", 4, 3, 3])],
+        [tensor("y", ["batch", 8, 3, 3])],
+        [
+            *(numpy_helper.from_array(weights(4, 4, 1, 1, seed=n), f"w{n}") for n in (0, 1)),
+            numpy_helper.from_array(weights(4, seed=3), "b"),
+        ],
+    )
+
+    int8 = quantized(tmp_path, Format.ONNX, model, x=X[:36].reshape(8, 4, 3, 3))
+
+    assert sqnr_db(int8) > 30  # as one layer rounds
