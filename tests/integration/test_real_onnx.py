@@ -13,7 +13,7 @@ SOURCES = Path(__file__).parents[2]
 # noise in dB, and the share of the float file's bytes. Speech, text, photos, files.
 KEPT = {
     "silero-vad": (25, 0.32),
-    "ppocr-cls": (22, 0.42),
+    "ppocr-cls": (16, 0.42),
     "nudenet-320n": (25, 0.32),
     "magika": (30, 0.32),
     "efficientnet-lite0": (22, 0.32),
