@@ -114,8 +114,8 @@ def make_dynamic(
                 nodes += row_input(model, node.input[0], product) if is_first else ()
                 nodes += row_product(graph, node, product)
             else:
-                nodes += [_multiplied(graph, node.input[0], product.multiplier)] * is_first
-                nodes.append(_product(graph, node, product))
+                nodes += _block_input(graph, node.input[0], product) if is_first else ()
+                nodes.append(_block_product(graph, node, product))
         elif node.name in names:
             nodes += _lookup(graph, node, onnx.numpy_helper.to_array(values[node.input[0]]))
         else:
@@ -147,9 +147,9 @@ def _is_lookup(node: onnx.NodeProto, shapes: Mapping[str, tuple[int, ...]]) -> b
     return is_first and len(shape) == 2 and int(np.prod(shape)) >= _SMALLEST_TABLE
 
 
-def _multiplied(graph: onnx.GraphProto, source: str, by: FloatArray) -> onnx.NodeProto:
-    factor = constant(graph, f"{source}/smooth", by)
-    return onnx.helper.make_node("Mul", [source, factor], [f"{source}/smoothed"])
+def _block_input(graph: onnx.GraphProto, source: str, product: Product) -> Iterator[onnx.NodeProto]:
+    factor = constant(graph, f"{source}/smooth", product.multiplier)
+    yield onnx.helper.make_node("Mul", [source, factor], [f"{source}/smoothed"])
 
 
 def _blocked(weight: FloatArray, smooth: Smoothing) -> Product:
@@ -164,7 +164,9 @@ def _blocked(weight: FloatArray, smooth: Smoothing) -> Product:
     return Product(smooth.multiplier, levels.T.reshape(width, blocks, _BLOCK), scale[..., 0])
 
 
-def _product(graph: onnx.GraphProto, node: onnx.NodeProto, product: Product) -> onnx.NodeProto:
+def _block_product(
+    graph: onnx.GraphProto, node: onnx.NodeProto, product: Product
+) -> onnx.NodeProto:
     """Return `node`, a multiplication by a weight, over a smoothed input."""
     name = node.output[0]
     inputs = [

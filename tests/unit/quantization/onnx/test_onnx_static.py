@@ -357,6 +357,26 @@ def test_rows_are_scaled_by_standard_operators_for_cores_without_dot_products(
     assert open_artifact(made.path).precision is Precision.INT8
 
 
+@pytest.mark.parametrize("dot_products", [False, True])
+def test_products_of_one_input_share_what_is_made_of_it(
+    tmp_path: Path, *, dot_products: bool
+) -> None:
+    model = products(transposed=False)
+    model.graph.node.append(helper.make_node("MatMul", ["x", "w3"], ["g"], name="third"))
+    model.graph.node.append(helper.make_node("Add", ["y", "g"], ["sum"], name="add"))
+    model.graph.initializer.append(numpy_helper.from_array(weights(256, 256, seed=5), "w3"))
+    model.graph.output[0].name = "sum"
+    settings = QuantizeSettings(scales=Scales.DYNAMIC, min_sqnr_db=0)
+    destination = Destination(dot_products=dot_products)
+    tokens = np.arange(40, dtype=np.int64)
+
+    made = quantized(tmp_path, Format.ONNX, model, settings, destination=destination, tokens=tokens)
+
+    names = [stored.name for stored in onnx.load(made.path).graph.initializer]
+    assert len(names) == len(set(names))
+    assert sqnr_db(made) > 30  # four tables of weights, rounded
+
+
 def test_scales_are_static_where_that_is_asked_for(tmp_path: Path) -> None:
     settings = QuantizeSettings(scales=Scales.STATIC, min_sqnr_db=0)
     tokens = np.arange(40, dtype=np.int64)
