@@ -1,7 +1,7 @@
 """Which operators of an ONNX model compute in int8 on onnxruntime."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import onnx
 
@@ -91,8 +91,10 @@ def make_plan(
     weighted = {o.name for o in operators if _has_weights(o, constants)}
     other_mode = {node.name for node in graph.node if _is_in_other_mode(node)}
     carriers = {o.name for o in operators if o.op_type in _CARRIERS or o.name in carrying}
+    known = float_tensors(graph)
+    other_mode |= {node.name for node in graph.node if _is_over_one_value(node, known)}
     carriers -= other_mode
-    floats = set(float_tensors(graph))
+    floats = set(known)
     flow = [narrowed for o in operators if (narrowed := o.among(floats)).outputs]
     running = frozenset(dynamic) - asked - {*hurting}
     computing = weighted - asked - {*hurting} - running
@@ -190,6 +192,15 @@ def _is_in_other_mode(node: onnx.NodeProto) -> bool:
     """Whether an operator has an int8 kernel, but not for what it is asked to do."""
     wanted = _INT8_MODE.get(node.op_type)
     return any(found.name == "mode" and found.s != wanted for found in node.attribute if wanted)
+
+
+def _is_over_one_value(node: onnx.NodeProto, known: Mapping[str, onnx.ValueInfoProto]) -> bool:
+    """Whether a Softmax has a single value to share among: onnxruntime's kernel says 0, not 1."""
+    if node.op_type != "Softmax" or node.input[0] not in known:
+        return False
+    dims = known[node.input[0]].type.tensor_type.shape.dim
+    axis = next((found.i for found in node.attribute if found.name == "axis"), -1)
+    return bool(dims) and dims[axis].dim_value == 1
 
 
 def _is_worth_telling(operator: Operator, always: Collection[str], floats: set[str]) -> bool:

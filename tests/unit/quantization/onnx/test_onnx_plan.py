@@ -9,6 +9,7 @@ from support.onnx_models import graph_model, tensor, weights
 from support.quantizing import call_here, quantized
 
 from edgekit.core.artifact import Format
+from edgekit.quantization.onnx.plan import make_plan
 
 
 @pytest.fixture(autouse=True)
@@ -91,3 +92,24 @@ def test_what_runs_in_float_is_named_with_its_reason(
     assert (told.op_type, told.count) == (middle.op_type, 1)
     assert "onnxruntime has no int8 kernel" in told.reason
     assert middle.op_type in runs(made.report.path, tmp_path)
+
+
+@pytest.mark.parametrize("axis", [1, -1])
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_softmax_over_one_value_stays_float(axis: int, count: int) -> None:
+    constants = {"first": weights(count, 3, 1), "last": weights(4, count, 1)}
+    model = graph_model(
+        [
+            helper.make_node("Conv", ["x", "first"], ["c"], name="first"),
+            helper.make_node("Softmax", ["c"], ["z"], name="shares", axis=axis),
+            helper.make_node("Conv", ["z", "last"], ["y"], name="last"),
+        ],
+        [tensor("x", ["batch", 3, count])],
+        [tensor("y", ["batch", 4, count])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+
+    plan = make_plan(onnx.shape_inference.infer_shapes(model), ())
+
+    assert ("shares" in plan.int8) == (count > 1)
+    assert {"first", "last"} <= plan.int8
