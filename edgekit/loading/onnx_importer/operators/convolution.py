@@ -216,7 +216,8 @@ def _trimmed(
             totals.append(stride * (size - 1) + reach + more - target)
     else:
         rows2 = zip(window.strides, window.reach, extra, strict=True)
-        totals = [reach + more - stride for stride, reach, more in rows2]
+        # onnxruntime cuts off what is too much, and leaves a result that is too short as it is.
+        totals = [max(reach + more - stride, 0) for stride, reach, more in rows2]
     upper = node.text("auto_pad") == "SAME_UPPER"
     small = tuple(total // 2 for total in totals)
     large = tuple(total - total // 2 for total in totals)

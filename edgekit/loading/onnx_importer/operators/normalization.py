@@ -1,5 +1,6 @@
 """Batch, instance, layer, group and RMS normalization, and their older relatives."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -83,7 +84,8 @@ def _instance_norm(builder: Builder, node: OnnxNode) -> Value:
     epsilon = node.number("epsilon", 1e-5)
     constants = _constants([node.required(1), node.required(2)])
     rank = builder.rank(value)
-    if constants is None or rank not in _INSTANCE:
+    alone = math.prod(size or 0 for size in builder.static_dims(value)[2:]) == 1
+    if constants is None or rank not in _INSTANCE or alone:
         gamma, beta = node.required(1), node.required(2)
         return builder.call(_instances_normalized, value, gamma, beta, epsilon)
     with torch.device("meta"):
@@ -95,7 +97,11 @@ def _instance_norm(builder: Builder, node: OnnxNode) -> Value:
 def _instances_normalized(
     value: torch.Tensor, gamma: torch.Tensor, beta: torch.Tensor, epsilon: float
 ) -> torch.Tensor:
-    return functional.instance_norm(value, weight=gamma, bias=beta, eps=epsilon)
+    # Written out because PyTorch refuses to normalize a single position.
+    axes = list(range(2, value.dim()))
+    centred = value - value.mean(axes, keepdim=True)
+    scaled = centred * torch.rsqrt((centred**2).mean(axes, keepdim=True) + epsilon)
+    return scaled * _per_channel(gamma, value) + _per_channel(beta, value)
 
 
 @handles("GroupNormalization")

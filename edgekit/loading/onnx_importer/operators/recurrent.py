@@ -334,7 +334,8 @@ class _Cell:
         return self._lstm(value, state[0], state[1])
 
     def _activate(self, which: int, value: torch.Tensor) -> torch.Tensor:
-        if self.layer.clip:
+        # onnxruntime clips what goes into gates and candidates, but not an LSTM's cell (2).
+        if self.layer.clip and which < 2:
             value = value.clamp(-self.layer.clip, self.layer.clip)
         at = self.first + which
         name = self.layer.activations[at]

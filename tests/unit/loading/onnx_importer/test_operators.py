@@ -90,6 +90,20 @@ def test_transposed_convolutions_of_all_paddings_become_modules(
     assert "ConvTranspose1d" in kinds(module)
 
 
+@pytest.mark.parametrize("where", ["UPPER", "LOWER"])
+def test_a_transposed_convolution_that_leaves_gaps_stays_shorter_than_its_strides(
+    where: str, tmp_path: Path
+) -> None:
+    attributes = f'strides = [3], auto_pad = "SAME_{where}"'
+
+    same_as_onnxruntime(
+        tmp_path,
+        f"m (float[n, 4, 5] x) => (float[n, c, v] y) {{ y = ConvTranspose<{attributes}>(x, w) }}",
+        {"w": normal(4, 3, 2)},
+        {"x": normal(2, 4, 5)},
+    )
+
+
 @pytest.mark.parametrize("op", ["MaxPool", "AveragePool", "LpPool"])
 @pytest.mark.parametrize(
     "attributes",
@@ -187,6 +201,17 @@ def test_unusual_lstms_run_step_by_step(tmp_path: Path) -> None:
     )
 
 
+def test_a_clipped_lstm_does_not_clip_its_cell(tmp_path: Path) -> None:
+    # Gates that are wide open let the cell grow past the clip.
+    same_as_onnxruntime(
+        tmp_path,
+        "m (float[7, n, 3] x) => (float[7, 1, n, 4] y, float[1, n, 4] h, float[1, n, 4] c)"
+        "{ y, h, c = LSTM<hidden_size = 4, clip = 1.0>(x, w, r, b) }",
+        {"w": normal(1, 16, 3), "r": normal(1, 16, 4), "b": np.full((1, 32), 2, np.float32)},
+        {"x": normal(7, 2, 3)},
+    )
+
+
 def test_an_unknown_activation_is_refused(tmp_path: Path) -> None:
     proto = model(
         "m (float[3, 1, 3] x) => (float[3, 1, 1, 4] y)"
@@ -273,6 +298,8 @@ BACKWARDS = {
         (13, "{ y = PRelu(x, s) }", {"s": normal(2, 1, 1)}),
         (13, "{ y = PRelu(x, s) }", {"s": normal(1, 1, 8)}),
         (13, "{ y = InstanceNormalization(x, s, t) }", {"s": normal(2), "t": normal(2)}),
+        (13, "{ z = GlobalAveragePool(x) y = InstanceNormalization(z, s, t) }",
+         {"s": normal(2), "t": normal(2)}),
         (17, "{ y = LayerNormalization<axis = 2>(x, s) }", {"s": normal(6, 8)}),
         (17, "{ y = LayerNormalization(x, s, t) }", {"s": normal(1), "t": normal(8)}),
         (13, '{ y = Einsum<equation = "nchw, wk -> nchk">(x, s) }', {"s": normal(8, 3)}),
