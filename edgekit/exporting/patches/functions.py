@@ -1,8 +1,12 @@
 """Functions that no converter knows, in terms of others, while a model is exported."""
 
 import contextlib
+import functools
 import inspect
+import itertools
+import operator
 from collections.abc import Callable, Iterator, Sequence
+from types import ModuleType
 
 import torch
 from torch import Tensor
@@ -17,26 +21,70 @@ _POOLS: tuple[Callable[..., Tensor], ...] = (
 
 @contextlib.contextmanager
 def functions_spelled_out() -> Iterator[None]:
-    """Let models with bags, adaptive max pooling, one-hot vectors or RReLU be exported, inside.
+    """Let models with bags, adaptive max pooling, one-hot vectors, RReLU or identities be exported.
 
     Layers call these functions by the names that are replaced here, as most models do.
     """
-    spelled = {
-        "embedding_bag": _spelled_bag(functional.embedding_bag),
-        "one_hot": _spelled_one_hot(functional.one_hot),
-        "rrelu": _spelled_rrelu(functional.rrelu),
-    }
-    for axes in (1, 2, 3):
-        name = f"adaptive_max_pool{axes}d"
-        spelled[name] = _spelled_pool(getattr(functional, name), axes)
-    originals = {name: getattr(functional, name) for name in spelled}
-    for name, function in spelled.items():
-        setattr(functional, name, function)
+    with contextlib.ExitStack() as replaced:
+        replaced.enter_context(_replaced(torch, "eye", _spelled_eye))
+        for name, is_kept in (("tril_indices", operator.le), ("triu_indices", operator.ge)):
+            indices = functools.partial(_spelled_indices, is_kept=is_kept)
+            replaced.enter_context(_replaced(torch, name, indices))
+        replaced.enter_context(_replaced(functional, "embedding_bag", _spelled_bag))
+        replaced.enter_context(_replaced(functional, "one_hot", _spelled_one_hot))
+        replaced.enter_context(_replaced(functional, "rrelu", _spelled_rrelu))
+        for axes in (1, 2, 3):
+            pool = functools.partial(_spelled_pool, axes=axes)
+            replaced.enter_context(_replaced(functional, f"adaptive_max_pool{axes}d", pool))
+        yield
+
+
+@contextlib.contextmanager
+def _replaced(
+    module: ModuleType, name: str, spelled: Callable[[Callable[..., Tensor]], Callable[..., Tensor]]
+) -> Iterator[None]:
+    original = getattr(module, name)
+    setattr(module, name, spelled(original))
     try:
         yield
     finally:
-        for name, function in originals.items():
-            setattr(functional, name, function)
+        setattr(module, name, original)
+
+
+def _spelled_eye(original: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Return `torch.eye` as a comparison, which becomes a constant; LiteRT has no kernel for it."""
+
+    def eye(
+        n: int,
+        m: int | None = None,
+        *,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+        **others: object,
+    ) -> Tensor:
+        if others:
+            return original(n, n if m is None else m, dtype=dtype, device=device, **others)
+        rows = torch.arange(n, device=device).unsqueeze(1)
+        columns = torch.arange(n if m is None else m, device=device)
+        return (rows == columns).to(dtype or torch.get_default_dtype())
+
+    return eye
+
+
+def _spelled_indices(
+    original: Callable[..., Tensor], is_kept: Callable[[int, int], bool]
+) -> Callable[..., Tensor]:
+    """Return `torch.tril_indices` or `torch.triu_indices` as the constant that it makes."""
+
+    def indices(row: int, col: int, offset: int = 0, **others: object) -> Tensor:
+        if others or not (type(row) is int and type(col) is int):
+            return original(row, col, offset, **others)
+        places = [
+            (i, j) for i, j in itertools.product(range(row), range(col)) if is_kept(j - i, offset)
+        ]
+        return torch.tensor(places, dtype=torch.int64).reshape(-1, 2).T
+
+    return indices
 
 
 def _spelled_bag(original: Callable[..., Tensor]) -> Callable[..., Tensor]:

@@ -142,3 +142,45 @@ def test_a_random_relu_is_a_leaky_one_outside_of_training() -> None:
     with functions_spelled_out():
         torch.testing.assert_close(layer(x), wanted)
         assert not torch.equal(layer.train()(x), wanted)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: torch.eye(3),
+        lambda: torch.eye(3, 4, dtype=torch.bool),
+        lambda: torch.eye(2, requires_grad=True),
+        lambda: torch.tril_indices(3, 4, -1),
+        lambda: torch.triu_indices(4, 3, offset=1),
+        lambda: torch.triu_indices(2, 2, 5),
+        lambda: torch.triu_indices(2, 2, dtype=torch.int32),
+    ],
+)
+def test_a_constant_is_the_same_spelled_out(made: Callable[[], Tensor]) -> None:
+    wanted = made()
+
+    with functions_spelled_out():
+        found = made()
+
+    torch.testing.assert_close(found, wanted, rtol=0, atol=0)
+
+
+class Pairs(nn.Module):
+    """The products of all pairs of features, with what each has with itself left out."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        products = x.unsqueeze(2) * x.unsqueeze(1) * (1 - torch.eye(x.shape[1]))
+        rows, columns = torch.triu_indices(x.shape[1], x.shape[1])
+        return products[:, rows, columns]
+
+
+@pytest.mark.parametrize("file_format", list(Format))
+def test_constants_made_in_forward_can_be_exported(file_format: Format, tmp_path: Path) -> None:
+    x: dict[str, Array] = {"x": np.arange(8, dtype=np.float32).reshape(2, 4)}
+    samples = save_samples(tmp_path / "samples", x)
+    module = Pairs().eval()
+    model = Model(module, find_signature(module, samples), ())
+
+    report = export(model, samples, file_format, tmp_path / "model", ExportSettings())
+
+    assert report.worst_relative_error < 1e-6
