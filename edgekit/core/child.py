@@ -4,6 +4,7 @@ Started as `python -m edgekit.core.child ENTRY FOLDER PIPE MEMORY CPU FILE` by
 `edgekit.core.process`; not meant to be called by hand.
 """
 
+import contextlib
 import ctypes
 import importlib
 import json
@@ -75,8 +76,10 @@ def end(code: int) -> NoReturn:
     """Leave this process, and whatever its frameworks have left running, with a code."""
     # A task may leave threads or atexit hooks of a framework behind that crash on the way out,
     # after the response was written; they are not worth waiting for.
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        # Code of a user's may have closed it.
+        with contextlib.suppress(ValueError, OSError):
+            stream.flush()
     os._exit(code)
 
 

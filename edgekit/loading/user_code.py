@@ -58,7 +58,8 @@ def calling_user_code(what: str) -> Iterator[None]:
     The folder that the process works in is the same again afterwards: paths count from it.
 
     Raises:
-        UsageError: The body raised; the message names the last line of the user's own code.
+        UsageError: The body raised, and the message names the last line of the user's own code;
+            or it closed stdout or stderr, which frameworks write to later.
         EdgekitError: The body raised one of edgekit's own errors, which is passed on.
         MemoryError: The body ran out of memory, which the child's limit explains.
     """
@@ -67,7 +68,8 @@ def calling_user_code(what: str) -> Iterator[None]:
         yield
     except (EdgekitError, MemoryError):
         raise
-    except (Exception, SystemExit) as error:
+    # Ctrl-C does not reach a child, so an interrupt is the code's own doing too.
+    except (Exception, SystemExit, KeyboardInterrupt) as error:
         where = _last_frame(error)
         raise UsageError(
             f"{what} failed{f' at {where}' if where else ''}: {_told(error)}",
@@ -75,6 +77,11 @@ def calling_user_code(what: str) -> Iterator[None]:
         ) from error
     finally:
         os.chdir(at_work)
+    if any(stream is None or stream.closed for stream in (sys.stdout, sys.stderr)):
+        raise UsageError(
+            f"{what} closed stdout or stderr, which others write to",
+            hint="this is code that the recipe names; mend it there and run again",
+        )
 
 
 def _import(name: str, folder: Path, reference: str) -> ModuleType:

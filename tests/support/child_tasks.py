@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -93,6 +94,7 @@ _DEEDS: dict[str, Callable[[str], object]] = {
     "sleep": _sleep,
     "spin": _spin,
     "end": _end,
+    "close output": lambda _: sys.stdout.close(),
     "refuse": _refuse,
     "raise": _raise,
     "write": _write,

@@ -71,6 +71,10 @@ def test_a_child_that_ends_itself_did_not_do_its_work(do: DoTask, code: str) -> 
         process.call(do, Deed("end", code), limits=Limits())
 
 
+def test_a_child_that_closes_its_output_still_answers(do: DoTask) -> None:
+    assert process.call(do, Deed("close output"), limits=Limits()) == Outcome("None")
+
+
 def test_killed_child_is_suspected_to_have_run_out_of_memory(do: DoTask) -> None:
     with pytest.raises(InputRefusedError, match="ran out of memory"):
         process.call(do, Deed("signal", "SIGKILL"), limits=Limits())

@@ -1,5 +1,6 @@
 """The recipe's own code is found, called, and blamed by file and line."""
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -118,6 +119,22 @@ def test_the_last_line_of_the_users_own_code_is_blamed(tmp_path: Path) -> None:
     assert caught.value.message.startswith(
         f"'my_failing:build' failed at {tmp_path}/my_failing.py:4: JSONDecodeError: Expecting"
     )
+
+
+def test_an_interrupt_that_code_raises_is_its_own_mistake() -> None:
+    why = r"^'f' failed: KeyboardInterrupt\n"
+
+    with pytest.raises(UsageError, match=why), calling_user_code("'f'"):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_code_that_closes_an_output_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, name, stream)
+
+    with pytest.raises(UsageError, match="'f' closed stdout or stderr"), calling_user_code("'f'"):
+        stream.close()
 
 
 def test_an_error_without_text_is_named(tmp_path: Path) -> None:
