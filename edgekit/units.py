@@ -200,11 +200,37 @@ def _written(unit: str) -> Callable[[float], str]:
     return write
 
 
-Bytes = Annotated[int, BeforeValidator(parse_bytes), PlainSerializer(_written("B"))]
+def _shortest(
+    units: Mapping[str, float], parse: Callable[[object], float]
+) -> Callable[[float], str]:
+    # As above, in the unit that says exactly the same in the fewest characters.
+    base = next(iter(units))
+
+    def write(value: float) -> str:
+        texts = [
+            f"{str(value / scale).removesuffix('.0')} {unit}"
+            for unit, scale in sorted(units.items(), key=lambda item: -item[1])
+            if value >= scale
+        ]
+        exact = (text for text in texts if parse(text) == value)
+        return min(exact, key=len, default=f"{value!r} {base}")
+
+    return write
+
+
+Bytes = Annotated[
+    int, BeforeValidator(parse_bytes), PlainSerializer(_shortest(_BYTES, parse_bytes))
+]
 DurationS = Annotated[float, BeforeValidator(parse_duration_s), PlainSerializer(_written("s"))]
-FrequencyHz = Annotated[int, BeforeValidator(parse_frequency_hz), PlainSerializer(_written("Hz"))]
+FrequencyHz = Annotated[
+    int,
+    BeforeValidator(parse_frequency_hz),
+    PlainSerializer(_shortest(_HERTZ, parse_frequency_hz)),
+]
 BytesPerSecond = Annotated[
-    float, BeforeValidator(parse_bytes_per_second), PlainSerializer(_written("B/s"))
+    float,
+    BeforeValidator(parse_bytes_per_second),
+    PlainSerializer(_shortest(_BYTES_PER_SECOND, parse_bytes_per_second)),
 ]
 Percent = Annotated[float, BeforeValidator(parse_percent), PlainSerializer(_written("%"))]
 Points = Annotated[float, BeforeValidator(parse_points), PlainSerializer(_written("pp"))]

@@ -68,6 +68,33 @@ def test_a_size_survives_its_own_text(size_bytes: int) -> None:
     assert adapter.validate_python(adapter.dump_python(size_bytes, mode="json")) == size_bytes
 
 
+@given(st.floats(min_value=1, max_value=1e15))
+def test_a_bandwidth_survives_its_own_text(bytes_per_second: float) -> None:
+    adapter = TypeAdapter(units.BytesPerSecond)
+
+    text = adapter.dump_python(bytes_per_second, mode="json")
+
+    assert adapter.validate_python(text) == bytes_per_second
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (units.FrequencyHz, "1.5 GHz"),
+        (units.FrequencyHz, "480 MHz"),
+        (units.Bytes, "48 KiB"),
+        (units.Bytes, "3 MB"),
+        (units.Bytes, "0 B"),
+        (units.Bytes, "1001 B"),
+        (units.BytesPerSecond, "4.31 GB/s"),
+    ],
+)
+def test_a_quantity_is_written_as_people_write_it(kind: object, text: str) -> None:
+    adapter: TypeAdapter[float] = TypeAdapter(kind)
+
+    assert adapter.dump_python(adapter.validate_python(text), mode="json") == text
+
+
 @given(st.floats(min_value=-100, max_value=100))
 def test_points_survive_their_own_text(points: float) -> None:
     adapter = TypeAdapter(units.Points)
