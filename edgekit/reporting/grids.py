@@ -20,6 +20,7 @@ from edgekit.reporting.words import (
     duration_text,
     latency_text,
     loss_text,
+    outcome_text,
     percent_text,
     ratio_text,
     score_text,
@@ -185,7 +186,7 @@ def rules_grid(rules: Sequence[RuleResult]) -> Grid:
     return _filled(
         ("outcome", "rule", "found", "limit", "why"),
         [
-            (rule.outcome.value, subject_text(rule), rule.actual, rule.limit, rule.reason)
+            (outcome_text(rule), subject_text(rule), rule.actual, rule.limit, rule.reason)
             for rule in rules
         ],
     )

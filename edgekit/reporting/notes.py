@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from edgekit.core.results import (
     ArtifactResult,
     Latency,
+    Level,
     Outcome,
     Profile,
     StepFailure,
     Unavailable,
     Verdict,
 )
-from edgekit.reporting.words import conditions_text, rule_text
+from edgekit.reporting.words import conditions_text, outcome_text, rule_text
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,13 @@ def files_notes(rows: Sequence[ArtifactResult]) -> list[Note]:
 
 
 def miss_notes(verdict: Verdict | None) -> list[str]:
-    """Return a line for every rule that did not pass, the failed ones first."""
+    """Return a line for every rule that did not pass: failed, then to warn of, then open ones."""
     rules = verdict.rules if verdict is not None else ()
     return [
-        f"{outcome.value}: {rule_text(rule)}"
-        for outcome in (Outcome.FAIL, Outcome.INCONCLUSIVE)
+        f"{outcome}: {rule_text(rule)}"
+        for outcome in (Outcome.FAIL.value, Level.WARN.value, Outcome.INCONCLUSIVE.value)
         for rule in rules
-        if rule.outcome is outcome
+        if outcome_text(rule) == outcome
     ]
 
 

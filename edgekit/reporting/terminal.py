@@ -19,7 +19,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from edgekit.core.results import Outcome, RunRecord, Verdict
+from edgekit.core.results import Level, Outcome, RunRecord, Verdict
 from edgekit.reporting.emulation import band_notes, cause_notes, emulation_grids
 from edgekit.reporting.grids import (
     Grid,
@@ -54,6 +54,7 @@ _STYLES = {
     Standing.INCONCLUSIVE.value: "yellow",
     Outcome.PASS.value: "green",
     Outcome.FAIL.value: "bold red",
+    Level.WARN.value: "yellow",
 }
 
 

@@ -135,6 +135,13 @@ def summary_text(verdict: Verdict) -> str:
     return f"budget {'kept' if verdict.passed else 'not kept'}: {checks}{details}"
 
 
+def outcome_text(rule: RuleResult) -> str:
+    """Return what one rule came to, in a word: `pass`, `fail`, `warn` or `inconclusive`."""
+    if rule.outcome is Outcome.FAIL and rule.level is Level.WARN:
+        return Level.WARN.value
+    return rule.outcome.value
+
+
 def rule_text(rule: RuleResult) -> str:
     """Return what one rule came to, in a line, such as `size of x: 70 KiB, at most 64 KiB (…)`."""
     reason = f" ({rule.reason})" if rule.reason else ""

@@ -1,7 +1,7 @@
-from support.results import profile, row
+from support.results import profile, row, rule_result
 
-from edgekit.core.results import Profile, Unavailable
-from edgekit.reporting.notes import Note, condition_notes, files_notes, run_notes
+from edgekit.core.results import Level, Outcome, Profile, Unavailable, Verdict
+from edgekit.reporting.notes import Note, condition_notes, files_notes, miss_notes, run_notes
 
 
 def unreached(target: str, reason: str = "it is not set up") -> Profile:
@@ -30,3 +30,16 @@ def test_models_that_failed_on_a_target_are_told_one_by_one() -> None:
         Note("a on rpi4", "no memory: too large"),
         Note("a on rpi4", "no load time: too large"),
     ]
+
+
+def test_missed_rules_come_by_how_bad_a_miss_is() -> None:
+    rules = (
+        rule_result(Outcome.INCONCLUSIVE),
+        rule_result(Outcome.FAIL, level=Level.WARN),
+        rule_result(),
+        rule_result(Outcome.FAIL),
+    )
+
+    words = [line.split(":")[0] for line in miss_notes(Verdict(rules))]
+
+    assert words == ["fail", "warn", "inconclusive"]
