@@ -76,17 +76,21 @@ def _resize(builder: Builder, node: OnnxNode) -> Value:
         return _interpolated(builder, value, fast, axes)
     outside: list[tuple[int, Value]] = []
     for axis in axes:
-        value = _resized_axis(builder, value, axis, method)
+        where = _where(builder, axis, method)
+        value = _resized_axis(builder, value, axis, where, method)
         if method.coordinates == "tf_crop_and_resize":
-            where = builder.call(_positions, *_numbers(axis), method.coordinates)
             outside.append((axis.axis, builder.call(_is_outside, where, axis.before)))
     for number, mask in outside:
         value = builder.call(_filled, value, mask, number, method.extrapolation)
     return value
 
 
-def _numbers(axis: _Axis) -> tuple[Entry, ...]:
-    return (axis.before, axis.after, axis.scale, axis.start, axis.stop)
+def _where(builder: Builder, axis: _Axis, method: _Method) -> Value:
+    numbers = (axis.before, axis.after, axis.scale, axis.start, axis.stop)
+    # What is computed as the module runs must be float32: TFLite rounds nothing wider.
+    later = any(isinstance(number, fx.Node) for number in numbers)
+    dtype = torch.float32 if later else torch.float64
+    return builder.call(_positions, *numbers, method.coordinates, dtype)
 
 
 def _axes(builder: Builder, node: OnnxNode, value: Value, method: _Method) -> list[_Axis]:
@@ -98,7 +102,8 @@ def _axes(builder: Builder, node: OnnxNode, value: Value, method: _Method) -> li
     if sizes:
         sizes = _keep_ratio(node, before, sizes)
         scales = [
-            builder.number(_ratio, after, have) for after, have in zip(sizes, before, strict=True)
+            1.0 if _is_same(after, have) else builder.number(_ratio, after, have)
+            for after, have in zip(sizes, before, strict=True)
         ]
     else:
         sizes = [
@@ -139,6 +144,14 @@ def _keep_ratio(node: OnnxNode, before: list[Entry], sizes: list[Entry]) -> list
     choose = min if policy == "not_larger" else max
     scale = choose(w / h for w, h in zip(want, have, strict=True))
     return [*(math.floor(scale * h + 0.5) for h in have)]
+
+
+def _is_same(after: Entry, before: Entry) -> bool:
+    """Whether a size surely stays, as that of a dynamic batch axis does."""
+    if not (isinstance(after, fx.Node) and isinstance(before, fx.Node)):
+        return False
+    value = after.meta.get("val")
+    return value is not None and str(value) == str(before.meta.get("val"))
 
 
 def _ratio(after: int, before: int) -> float:
@@ -217,8 +230,9 @@ def _interpolated_shape(value: torch.Tensor, *, size: list[int], **_: object) ->
     return value.new_empty([*value.shape[:2], *size])
 
 
-def _resized_axis(builder: Builder, value: Value, axis: _Axis, method: _Method) -> Value:
-    where = builder.call(_positions, *_numbers(axis), method.coordinates)
+def _resized_axis(
+    builder: Builder, value: Value, axis: _Axis, where: Value, method: _Method
+) -> Value:
     if method.mode == "nearest":
         index = builder.call(_nearest_index, where, axis.before, method.nearest)
         return builder.call(torch.index_select, value, axis.axis, index)
@@ -234,11 +248,17 @@ def _resized_axis(builder: Builder, value: Value, axis: _Axis, method: _Method) 
     return builder.call(_contracted, value, weights, axis.axis)
 
 
-def _positions(
-    before: int, after: int, scale: float, start: float, stop: float, coordinates: str
+def _positions(  # noqa: PLR0913, PLR0917  the numbers of an axis; a graph holds plain values
+    before: int,
+    after: int,
+    scale: float,
+    start: float,
+    stop: float,
+    coordinates: str,
+    dtype: torch.dtype,
 ) -> torch.Tensor:
     """Return where each output lies among the inputs, [after]."""
-    x = torch.arange(after, dtype=torch.float64)
+    x = torch.arange(after, dtype=dtype)
     if coordinates == "asymmetric":
         return x / scale
     if coordinates == "align_corners":
@@ -287,8 +307,12 @@ def _weights(
     if exclude_outside:
         shares = torch.where((taps >= 0) & (taps < before), shares, torch.zeros_like(shares))
     shares = shares / shares.sum(1, keepdim=True)
-    index = taps.clamp(0, before - 1).to(torch.int64)
-    return torch.zeros(where.size(0), before, dtype=where.dtype).scatter_add(1, index, shares)
+    index = taps.clamp(0, before - 1)
+    inputs = torch.arange(before)
+    # Not `scatter_add`, which LiteRT cannot run.
+    columns = zip(torch.split(index, 1, 1), torch.split(shares, 1, 1), strict=True)
+    hits = [torch.where(at == inputs, share, torch.zeros_like(share)) for at, share in columns]
+    return torch.stack(hits).sum(0)
 
 
 def _contracted(value: torch.Tensor, weights: torch.Tensor, axis: int) -> torch.Tensor:

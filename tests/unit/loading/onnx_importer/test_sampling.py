@@ -2,6 +2,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from support.onnx_models import weights
 from support.onnx_text import assert_close, imported, model, reference, run
 
 RNG = np.random.default_rng(0)
@@ -42,3 +44,38 @@ def test_a_deformed_convolution_reads_where_it_is_told(tmp_path: Path) -> None:
     found = run(imported(proto, tmp_path), **inputs)
 
     assert_close(found, reference(proto, **inputs), 1e-5)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        'mode = "linear"',
+        'mode = "nearest", nearest_mode = "ceil"',
+        'mode = "cubic", exclude_outside = 1',
+    ],
+)
+def test_what_is_resized_to_computed_sizes_can_leave_for_any_runtime(
+    settings: str, tmp_path: Path
+) -> None:
+    proto = model(
+        "m (float[n, 2, h, v] x) => (float[n, 2, a, b] y)"
+        "{ s = Shape(x) some = Slice(s, zero, two) rest = Slice(s, two, four) more = Mul(rest, by)"
+        f" sizes = Concat<axis = 0>(some, more) y = Resize<{settings}>(x, , , sizes) }}",
+        {
+            "zero": np.array([0]),
+            "two": np.array([2]),
+            "four": np.array([4]),
+            "by": np.array([2, 3]),
+        },
+    )
+    x = weights(2, 2, 6, 8, seed=3)
+
+    found = imported(proto, tmp_path)
+
+    # Float32 arithmetic on positions; onnxruntime does its own in it too.
+    assert_close(run(found, x=x), reference(proto, x=x), 1e-5)
+    program = torch.export.export(found.module, (torch.from_numpy(x),))
+    made = [node for node in program.graph.nodes if isinstance(node.meta.get("val"), torch.Tensor)]
+    # TFLite has no float64 arithmetic, and LiteRT cannot scatter sums.
+    assert all(node.meta["val"].dtype is not torch.float64 for node in made)
+    assert not any("scatter" in str(node.target) for node in made)
