@@ -26,6 +26,7 @@ _WEIGHT_INPUT = {"QLinearConv": 3, "QLinearMatMul": 3, "QGemm": 3}
 # onnxruntime runs these in int8 only if their output is quantized too.
 _NEEDS_QUANTIZED_OUTPUT = {"Conv"}
 _INT8_KERNELS = {"Conv", "MatMul", "Gemm"}
+_BOUNDS = {"Relu", "Clip"}
 _INT8_AS_STORED = {"LSTM", "MatMul"}
 _INT8_BITS = 8
 _INT8, _UINT8, _INT32 = (
@@ -108,10 +109,10 @@ def _count(
     constants = {**around, **scalars_of(graph)}
     types = {i.name: i.data_type for i in graph.initializer}
     producers = {name: node for node in graph.node for name in node.output}
-    consumers: dict[str, list[str]] = {}
+    consumers: dict[str, list[onnx.NodeProto]] = {}
     for node in graph.node:
         for name in node.input:
-            consumers.setdefault(name, []).append(node.op_type)
+            consumers.setdefault(name, []).append(node)
     for node in graph.node:
         for attribute in node.attribute:
             for body in (attribute.g, *attribute.graphs):
@@ -124,7 +125,10 @@ def _count(
             is_int8 = (
                 node.op_type in _INTEGER_OPS
                 or (kind in _INT8_AS_STORED and types.get(node.input[1]) == _INT8)
-                or _is_int8(node, producers, consumers, types)
+                or (
+                    _is_int8(node, producers, consumers, types)
+                    and not _is_bounded_in_float(node, consumers, constants)
+                )
             )
             yield OperatorMacs(node.name or node.output[0], kind, macs, is_int8)
 
@@ -148,7 +152,7 @@ def _operands(node: onnx.NodeProto, shapes: Mapping[str, Shape]) -> _Operands:
 def _is_int8(
     node: onnx.NodeProto,
     producers: Mapping[str, onnx.NodeProto],
-    consumers: Mapping[str, list[str]],
+    consumers: Mapping[str, list[onnx.NodeProto]],
     types: Mapping[str, int],
 ) -> bool:
     if node.op_type not in _INT8_KERNELS:
@@ -162,8 +166,33 @@ def _is_int8(
     if node.op_type == "MatMul" and [_levels(one, types) for one in read] == [_INT8, _UINT8]:
         return False
     return node.op_type not in _NEEDS_QUANTIZED_OUTPUT or all(
-        op_type == "QuantizeLinear" for op_type in consumers.get(node.output[0], ["output"])
+        reader.op_type == "QuantizeLinear"
+        for reader in consumers.get(node.output[0], [onnx.NodeProto()])
     )
+
+
+def _is_bounded_in_float(
+    node: onnx.NodeProto,
+    consumers: Mapping[str, list[onnx.NodeProto]],
+    constants: Mapping[str, onnx.TensorProto],
+) -> bool:
+    """Whether onnxruntime leaves a product float for the activation after it.
+
+    It takes a Relu or Clip, with one reader, for a part of the product, and has an int8 kernel for
+    both only where rounding makes the activation needless.
+    """
+    readers = consumers.get(node.output[0], [])
+    if len(readers) != 1 or readers[0].op_type not in _BOUNDS:
+        return False
+    after = consumers.get(readers[0].output[0], [])
+    if len(after) != 1:
+        return False
+    if after[0].op_type != "QuantizeLinear":
+        return True
+    zero = [constants[name] for name in after[0].input[2:] if name in constants]
+    lowest = [-128 if one.data_type == _INT8 else 0 for one in zero]
+    levels = [int(onnx.numpy_helper.to_array(one).item()) for one in zero]
+    return readers[0].op_type == "Relu" and bool(zero) and levels != lowest
 
 
 def _levels(dequantize: onnx.NodeProto, types: Mapping[str, int]) -> int:

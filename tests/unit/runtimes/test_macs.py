@@ -126,6 +126,33 @@ def test_signed_weights_stand_left_of_signed_activations_only(
     assert macs_onnx.count_macs(model)[0].is_int8 is is_int8
 
 
+@pytest.mark.parametrize(
+    ("zero", "after", "is_int8"),
+    [(0, "QuantizeLinear", True), (128, "QuantizeLinear", False), (0, "Tanh", False)],
+)
+def test_a_product_is_int8_if_rounding_does_what_its_activation_would(
+    zero: int, after: str, *, is_int8: bool
+) -> None:
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"]),
+        helper.make_node("DequantizeLinear", ["w", "s"], ["f"]),
+        helper.make_node("MatMul", ["d", "f"], ["m"]),
+        helper.make_node("Relu", ["m"], ["r"]),
+        helper.make_node(after, ["r", "s", "z"] if after == "QuantizeLinear" else ["r"], ["p"]),
+        helper.make_node("Cast", ["p"], ["y"], to=TensorProto.FLOAT),
+    ]
+    constants: dict[str, np.ndarray] = {
+        "s": np.array(0.1, np.float32),
+        "z": np.array(zero, np.uint8),
+        "w": np.ones((8, 3), np.int8),
+    }
+    initializers = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    model = graph_model(nodes, [tensor("x", [4, 8])], [tensor("y", [4, 3])], initializers)
+
+    assert macs_onnx.count_macs(model)[0].is_int8 is is_int8
+
+
 def test_sizes_are_followed_through_the_arithmetic_on_them() -> None:
     nodes = [
         helper.make_node("Shape", ["x"], ["shape"]),
