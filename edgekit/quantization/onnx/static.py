@@ -29,6 +29,7 @@ from edgekit.quantization.onnx.dynamic import (
     smoothable,
 )
 from edgekit.quantization.onnx.graph import float_tensors, fold
+from edgekit.quantization.onnx.outer_reads import round_what_bodies_read
 from edgekit.quantization.onnx.plan import (
     candidates,
     make_plan,
@@ -185,6 +186,7 @@ def _with_pairs(
     )
     quantizer.quantize_model()
     result: onnx.ModelProto = quantizer.model.model
+    round_what_bodies_read(result.graph)
     return result
 
 
