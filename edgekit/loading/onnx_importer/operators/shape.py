@@ -243,8 +243,16 @@ def padded(builder: Builder, value: Value, pairs: list[Entry], mode: str, fill: 
     if mode == "constant":
         if isinstance(fill, fx.Node) or builder.dtype(value) is torch.bool:
             return builder.call(_padded_with, value, pairs, fill)
-        return builder.call(functional.pad, value, pairs, value=fill)
+        return builder.call(functional.pad, value, pairs, value=fill, shapes=_padded_shape)
     return builder.call(_padded_by_index, value, pairs, mode)
+
+
+def _padded_shape(tensor: torch.Tensor, pairs: list[int], **_: object) -> torch.Tensor:
+    # PyTorch itself takes a dynamic batch after a Reshape for the number it is hinted at.
+    sizes = list(tensor.shape)
+    for axis, (before, after) in enumerate(zip(pairs[::2], pairs[1::2], strict=True), 1):
+        sizes[-axis] += before + after
+    return tensor.new_empty(sizes)
 
 
 def _padded_with(value: torch.Tensor, pairs: list[int], fill: torch.Tensor) -> torch.Tensor:

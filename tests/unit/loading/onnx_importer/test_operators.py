@@ -588,3 +588,30 @@ def test_fake_quantization_lets_gradients_through_and_exports_as_plain_operators
     assert not any("fake" in str(node.target) for node in program.graph.nodes)
     again = program.module()(x.detach())["y"]
     torch.testing.assert_close(again, result.detach())
+
+
+def test_a_batch_stays_free_through_padding_after_a_reshape(tmp_path: Path) -> None:
+    # The form of PyTorch's LocalResponseNorm.
+    same_as_onnxruntime(
+        tmp_path,
+        """m (float[n, 4, 5, 5] x) => (float[n, 4, 5, 5] y) {
+            s = Shape(x)
+            n = Slice(s, zero, one)
+            split = Concat<axis = 0>(n, inner)
+            a = Reshape(x, split)
+            b = Pad(a, pads)
+            c = AveragePool<kernel_shape = [3, 1, 1]>(b)
+            t = Shape(c)
+            m = Slice(t, zero, one)
+            joined = Concat<axis = 0>(m, outer)
+            y = Reshape(c, joined)
+        }""",
+        {
+            "zero": np.array([0]),
+            "one": np.array([1]),
+            "inner": np.array([1, 4, 5, -1]),
+            "pads": np.array([0, 0, 1, 0, 0, 0, 0, 1, 0, 0]),
+            "outer": np.array([4, 5, 5]),
+        },
+        {"x": normal(3, 4, 5, 5)},
+    )
