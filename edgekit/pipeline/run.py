@@ -27,6 +27,7 @@ from edgekit.pipeline.fingerprint import library_versions
 from edgekit.pipeline.preflight import refuse_what_cannot_run
 from edgekit.pipeline.record import Outputs, publish, results_of
 from edgekit.pipeline.rows import FLOAT_ROW, INT8_ROW, Line, Row
+from edgekit.pipeline.shortfall import with_shortfalls
 from edgekit.pipeline.stages import (
     Stage,
     by_target,
@@ -218,7 +219,10 @@ def compare(run: Run, splits: Splits) -> tuple[ArtifactResult, ...]:
         with run.going_on(f"profile {settings.targets[0]}"):
             profiles.append(findings.profiles(run.workbench, run.lines, samples, settings))
     labels = None if verify.function else fitting_labels(run, outputs, test, verify)
-    return with_drawbacks(results_of(run.lines, outputs, labels, profiles, verify, scores))
+    rows = results_of(run.lines, outputs, labels, profiles, verify, scores)
+    if run.recipe.quantize is not None and run.recipe.quantize.min_sqnr_db:
+        rows = with_shortfalls(rows, run.recipe.quantize.min_sqnr_db)
+    return with_drawbacks(rows)
 
 
 def check_there(run: Run, outputs: Outputs, test: Samples) -> None:
