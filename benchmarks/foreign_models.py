@@ -13,6 +13,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import warnings
 import wave
 import zipfile
 from collections.abc import Callable, Sequence
@@ -198,17 +199,20 @@ def efficientnet(weights: Path, source: Path) -> None:
     )
     sys.path.remove(str(code))
     model.load_state_dict(torch.load(weights, weights_only=True))
-    torch.onnx.export(
-        model.eval(),
-        (torch.zeros(2, 3, 224, 224),),
-        source,
-        dynamo=True,
-        verbose=False,
-        external_data=False,
-        input_names=["image"],
-        output_names=["scores"],
-        dynamic_shapes=({0: torch.export.Dim("n")},),
-    )
+    with warnings.catch_warnings():
+        # PyTorch warns of what its own exporter does.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            model.eval(),
+            (torch.zeros(2, 3, 224, 224),),
+            source,
+            dynamo=True,
+            verbose=False,
+            external_data=False,
+            input_names=["image"],
+            output_names=["scores"],
+            dynamic_shapes=({0: torch.export.Dim("n")},),
+        )
 
 
 def pages(_model: Path) -> Rows:
