@@ -218,7 +218,7 @@ def efficientnet(weights: Path, source: Path) -> None:
 def pages(_model: Path) -> Rows:
     """Return pictures of printed text, turned by right angles, `[64, 3, 224, 224]`."""
     rng = np.random.default_rng(0)
-    words = (Path(__file__).parents[1] / "README.md").read_text(encoding="ascii", errors="ignore")
+    words = (Path(__file__).parents[1] / "LICENSE").read_text(encoding="ascii", errors="ignore")
     found = []
     for at in range(64):
         paper, ink = (tuple(map(int, rng.integers(low, low + 60, 3))) for low in (190, 20))
@@ -239,7 +239,7 @@ def pages(_model: Path) -> Rows:
 def text_lines(_model: Path) -> Rows:
     """Return pictures of words, half of them upside down, `[128, 3, 48, 192]`, from -1 to 1."""
     rng = np.random.default_rng(0)
-    words = (Path(__file__).parents[1] / "README.md").read_text(encoding="ascii", errors="ignore")
+    words = (Path(__file__).parents[1] / "LICENSE").read_text(encoding="ascii", errors="ignore")
     found = []
     for at in range(128):
         paper, ink = (tuple(map(int, rng.integers(low, low + 80, 3))) for low in (175, 20))
