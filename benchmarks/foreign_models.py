@@ -215,17 +215,23 @@ def efficientnet(weights: Path, source: Path) -> None:
         )
 
 
+def english() -> list[str]:
+    """Return words to draw, the same whatever becomes of the documentation."""
+    license_text = Path(__file__).parents[1] / "LICENSE"
+    return license_text.read_text(encoding="ascii", errors="ignore").split()
+
+
 def pages(_model: Path) -> Rows:
     """Return pictures of printed text, turned by right angles, `[64, 3, 224, 224]`."""
     rng = np.random.default_rng(0)
-    words = (Path(__file__).parents[1] / "LICENSE").read_text(encoding="ascii", errors="ignore")
+    words = english()
     found = []
     for at in range(64):
         paper, ink = (tuple(map(int, rng.integers(low, low + 60, 3))) for low in (190, 20))
         page = Image.new("RGB", (224, 224), paper)
         points = int(rng.integers(10, 22))
         for y in range(4, 224, points * 3 // 2):
-            text = " ".join(map(str, rng.choice(words.split(), 8)))
+            text = " ".join(map(str, rng.choice(words, 8)))
             font = ImageFont.load_default(float(points))
             ImageDraw.Draw(page).text((4, y), text, font=font, fill=ink)
         found.append(np.asarray(page.rotate(90 * (at % 4)), np.float32).transpose(2, 0, 1) / 255)
@@ -239,12 +245,12 @@ def pages(_model: Path) -> Rows:
 def text_lines(_model: Path) -> Rows:
     """Return pictures of words, half of them upside down, `[128, 3, 48, 192]`, from -1 to 1."""
     rng = np.random.default_rng(0)
-    words = (Path(__file__).parents[1] / "LICENSE").read_text(encoding="ascii", errors="ignore")
+    words = english()
     found = []
     for at in range(128):
         paper, ink = (tuple(map(int, rng.integers(low, low + 80, 3))) for low in (175, 20))
         picture = Image.new("RGB", (192, 48), paper)
-        text = " ".join(map(str, rng.choice(words.split(), 3)))[:16]
+        text = " ".join(map(str, rng.choice(words, 3)))[:16]
         font = ImageFont.load_default(float(rng.integers(22, 36)))
         ImageDraw.Draw(picture).text((6, int(rng.integers(2, 10))), text, font=font, fill=ink)
         turned = picture.rotate(180 * (at % 2))

@@ -1,5 +1,7 @@
 """Which slices of which tensors can only leave a model together: a union-find over numbers."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -64,4 +66,11 @@ def narrowed(numbers: Tensor) -> Tensor:
     for axis in range(numbers.ndim):
         if numbers.stride(axis) == 0 and numbers.shape[axis] > 1:
             numbers = numbers.narrow(axis, 0, 1)
+    return numbers
+
+
+def first_along(numbers: Tensor, axes: Iterable[int]) -> Tensor:
+    """Return the first of `numbers` along each of `axes`, which stay with size 1."""
+    for axis in axes:
+        numbers = numbers.narrow(axis, 0, 1)
     return numbers

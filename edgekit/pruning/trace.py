@@ -64,7 +64,28 @@ class Stack:
     join: Callable[[], None]
 
 
-Rule = Callable[["Trace", Any, Sequence[Any], Mapping[str, Any], Any], None]
+@dataclass(frozen=True)
+class Call:
+    """An operator of PyTorch's that was run: what it was given, and what it returned."""
+
+    func: Any
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+    out: Any
+
+    @property
+    def name(self) -> str:
+        """The operator's name, without its namespace and overload."""
+        name: str = self.func._schema.name  # noqa: SLF001  the only way to it
+        return name.split("::")[1]
+
+    def axis(self, default: int) -> int:
+        """Return the second argument of an operator that takes an axis there, if it was given."""
+        axis: int = self.args[1] if len(self.args) > 1 else default
+        return axis
+
+
+Rule = Callable[["Trace", Call], None]
 
 
 @dataclass
@@ -156,6 +177,13 @@ class Trace:
                     return self.slot(known, axis, known.places[axis])
         return torch.zeros((), dtype=torch.int64).expand(tensor.shape)
 
+    def reshaped(self, tensor: Tensor, shape: Sequence[int]) -> Tensor:
+        """Return a tensor in another shape; what is known of a weight goes along."""
+        known, result = self.known(tensor), tensor.reshape(shape)
+        if isinstance(known, Weight):
+            self.set(result, Weight(known.name, tuple(p.reshape(shape) for p in known.places)))
+        return result
+
     def block(self, operator: str, tensors: Iterable[Tensor]) -> None:
         """Let everything that `tensors` hang on stay, since `operator` cannot be followed."""
         for tensor in tensors:
@@ -191,7 +219,7 @@ class Trace:
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's own has no types
-    def __init__(self, trace: Trace, rule_for: Callable[[Any], Rule]) -> None:
+    def __init__(self, trace: Trace, rule_for: Callable[[Call], Rule]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # see above
         self._trace, self._rule_for = trace, rule_for
 
@@ -205,12 +233,13 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch'
         given = kwargs or {}
         out = func(*args, **given)
         if any(self._trace.is_known(part) for part in tensors_in((args, given))):
-            self._rule_for(func)(self._trace, func, args, given, out)
+            call = Call(func, args, given, out)
+            self._rule_for(call)(self._trace, call)
         return out
 
 
 def trace(
-    module: nn.Module, inputs: Mapping[str, Tensor], rule_for: Callable[[Any], Rule]
+    module: nn.Module, inputs: Mapping[str, Tensor], rule_for: Callable[[Call], Rule]
 ) -> Trace:
     """Run `module`, in eval mode, on inputs of shape `[rows, ...]`, and return what it showed."""
     found = Trace()

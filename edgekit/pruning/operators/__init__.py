@@ -1,12 +1,9 @@
 """How slices are followed through each operator of PyTorch's."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 import torch
 
 from edgekit.pruning.operators import elementwise, moving, products, reducing
-from edgekit.pruning.trace import Rule, Trace, Value, tensors_in
+from edgekit.pruning.trace import Call, Rule, Trace, Value, tensors_in
 
 _BY_RULE: dict[Rule, str] = {
     moving.move: (
@@ -57,34 +54,21 @@ _CONSTANTS = frozenset(_CONSTANT.split())
 _RULES = {name: rule for rule, names in _BY_RULE.items() for name in names.split()}
 
 
-def rule_for(func: Any) -> Rule:  # noqa: ANN401  PyTorch gives its operators no public type
+def rule_for(call: Call) -> Rule:
     """Return how to follow slices through an operator; what is not known stops them."""
-    name = func._schema.name.split("::")[1]  # noqa: SLF001  the only way to an operator's name
-    name = name if name.startswith("__") else name.rstrip("_")
+    name = call.name if call.name.startswith("__") else call.name.rstrip("_")
     if name in _CONSTANTS:
         return _forget
     if name in _RULES:
         return _RULES[name]
-    return elementwise.pointwise if torch.Tag.pointwise in func.tags else _stop
+    return elementwise.pointwise if torch.Tag.pointwise in call.func.tags else _stop
 
 
-def _forget(
-    trace: Trace,
-    func: Any,  # noqa: ANN401  part of the interface
-    args: Sequence[Any],
-    kwargs: Mapping[str, Any],
-    out: Any,  # noqa: ANN401  part of the interface
-) -> None:
+def _forget(trace: Trace, call: Call) -> None:
     """Note nothing: the result is a constant."""
 
 
-def _stop(
-    trace: Trace,
-    func: Any,  # noqa: ANN401  PyTorch gives its operators no public type
-    args: Sequence[Any],
-    kwargs: Mapping[str, Any],
-    out: Any,  # noqa: ANN401  whatever the operator returned
-) -> None:
-    trace.block(func._schema.name.split("::")[1], tensors_in((args, kwargs)))  # noqa: SLF001  see above
-    for result in tensors_in(out):
+def _stop(trace: Trace, call: Call) -> None:
+    trace.block(call.name, tensors_in((call.args, call.kwargs)))
+    for result in tensors_in(call.out):
         trace.set(result, Value(torch.zeros((), dtype=torch.int64)))

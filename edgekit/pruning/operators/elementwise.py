@@ -1,14 +1,13 @@
 """Operators that compute each value from those at its place: what is cut there goes together."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from edgekit.pruning.ties import narrowed
-from edgekit.pruning.trace import Trace, Value, Weight, tensors_in
+from edgekit.pruning.trace import Call, Trace, Value, Weight, tensors_in
 
 
 @dataclass(frozen=True)
@@ -19,16 +18,10 @@ class _Operand:
     own: frozenset[int]
 
 
-def pointwise(
-    trace: Trace,
-    func: Any,  # noqa: ANN401, ARG001  part of the interface
-    args: Sequence[Any],
-    kwargs: Mapping[str, Any],
-    out: Any,  # noqa: ANN401  part of the interface
-) -> None:
+def pointwise(trace: Trace, call: Call) -> None:
     """Tie the operands of an operator to each other and to its results."""
-    parts = list(tensors_in((args, kwargs)))
-    for result in tensors_in(out):
+    parts = list(tensors_in((call.args, call.kwargs)))
+    for result in tensors_in(call.out):
         together(trace, parts, result)
 
 

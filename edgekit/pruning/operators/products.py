@@ -1,37 +1,22 @@
 """Operators that multiply by weights: each makes slices of values, and reads others."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from edgekit.pruning.operators.elementwise import together
 from edgekit.pruning.ties import Ties, narrowed
-from edgekit.pruning.trace import Slot, Trace, Value, Weight, tensors_in
+from edgekit.pruning.trace import Call, Slot, Trace, Value, Weight, tensors_in
 
 
-def product(
-    trace: Trace,
-    func: Any,  # noqa: ANN401, ARG001  part of the interface
-    args: Sequence[Any],
-    kwargs: Mapping[str, Any],  # noqa: ARG001  part of the interface
-    out: Any,  # noqa: ANN401  whatever the operator returned
-) -> None:
+def product(trace: Trace, call: Call) -> None:
     """Follow `mm` and `bmm`, of a value by a weight or of two values."""
-    _multiply(trace, args[0], args[1], out)
+    _multiply(trace, call.args[0], call.args[1], call.out)
 
 
-def product_and_sum(
-    trace: Trace,
-    func: Any,  # noqa: ANN401, ARG001  part of the interface
-    args: Sequence[Any],
-    kwargs: Mapping[str, Any],  # noqa: ARG001  part of the interface
-    out: Any,  # noqa: ANN401  whatever the operator returned
-) -> None:
+def product_and_sum(trace: Trace, call: Call) -> None:
     """Follow `addmm` and `baddbmm`."""
-    _multiply(trace, args[1], args[2], out)
-    together(trace, (out, args[0]), out)
+    _multiply(trace, call.args[1], call.args[2], call.out)
+    together(trace, (call.out, call.args[0]), call.out)
 
 
 def _multiply(trace: Trace, left: Tensor, right: Tensor, out: Tensor) -> None:
@@ -130,19 +115,13 @@ def _of_two_values(trace: Trace, left: Tensor, right: Tensor, out: Tensor) -> Te
     return one.narrow(-1, 0, 1) if axes[0] else other.narrow(-2, 0, 1)
 
 
-def convolve(
-    trace: Trace,
-    func: Any,  # noqa: ANN401, ARG001  part of the interface
-    args: Sequence[Any],
-    kwargs: Mapping[str, Any],  # noqa: ARG001  part of the interface
-    out: Any,  # noqa: ANN401  whatever the operator returned
-) -> None:
+def convolve(trace: Trace, call: Call) -> None:
     """Follow a convolution of any rank; in groups, each loses the same places."""
-    value, kernel, bias, transposed, groups = *args[:3], args[6], args[8]
+    value, kernel, bias, transposed, groups = *call.args[:3], call.args[6], call.args[8]
     weight = trace.known(kernel)
     if not isinstance(weight, Weight) or trace.known(value) is None:
-        trace.block("a convolution with computed weights", tensors_in(args))
-        trace.set(out, Value(torch.zeros((), dtype=torch.int64)))
+        trace.block("a convolution with computed weights", tensors_in(call.args))
+        trace.set(call.out, Value(torch.zeros((), dtype=torch.int64)))
         return
     ties = trace.ties
     numbers = trace.numbers(value)
@@ -160,19 +139,15 @@ def convolve(
         trace.read[Slot(weight.name, reads)] = None
         _tie_groups(ties, channels, read, groups if not transposed else 1)
         if groups > 1:
-            wide = out.shape[1]
+            wide = call.out.shape[1]
             own = (channels if transposed else made).reshape(groups, -1)
             ties.tie(own, own[:1])
             made = made if not transposed else made.repeat(wide // len(made))
-    made = made.expand(out.shape[1]) if made.numel() == 1 else made
-    trace.set(out, Value(made.reshape(-1, *[1] * (out.ndim - 2))))
+    made = made.expand(call.out.shape[1]) if made.numel() == 1 else made
+    trace.set(call.out, Value(made.reshape(-1, *[1] * (call.out.ndim - 2))))
     if bias is not None:
-        shift = bias.view(-1, *[1] * (out.ndim - 2))
-        known = trace.known(bias)
-        if isinstance(known, Weight):
-            moved = tuple(part.view(shift.shape) for part in known.places)
-            trace.set(shift, Weight(known.name, moved))
-        together(trace, (out, shift), out)
+        shift = trace.reshaped(bias, (-1, *[1] * (call.out.ndim - 2)))
+        together(trace, (call.out, shift), call.out)
 
 
 def _tie_groups(ties: Ties, channels: Tensor, read: Tensor, groups: int) -> None:
@@ -180,18 +155,12 @@ def _tie_groups(ties: Ties, channels: Tensor, read: Tensor, groups: int) -> None
     ties.tie(channels.reshape(groups, -1), read.reshape(1, -1))
 
 
-def look_up(
-    trace: Trace,
-    func: Any,  # noqa: ANN401, ARG001  part of the interface
-    args: Sequence[Any],
-    kwargs: Mapping[str, Any],  # noqa: ARG001  part of the interface
-    out: Any,  # noqa: ANN401  whatever the operator returned
-) -> None:
+def look_up(trace: Trace, call: Call) -> None:
     """Follow a table of embeddings, alone or in bags."""
-    weight = trace.known(args[0])
-    result = next(tensors_in(out))
+    weight = trace.known(call.args[0])
+    result = next(tensors_in(call.out))
     if not isinstance(weight, Weight):
-        trace.block("a table that is computed", tensors_in(args))
+        trace.block("a table that is computed", tensors_in(call.args))
         trace.set(result, Value(torch.zeros((), dtype=torch.int64)))
         return
     # Words are asked for by number.

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 
 from edgekit.core.tensors import FloatArray
-from edgekit.quantization.onnx.products import constant, multiplying, weight_of
+from edgekit.quantization.onnx.products import constant, multiplying, products_among, weight_of
 from edgekit.quantization.onnx.rows import RowProduct, row_input, row_product
 from edgekit.quantization.plan import Plan
 from edgekit.quantization.rounding import LEVELS
@@ -58,8 +58,7 @@ def can_be_dynamic(model: onnx.ModelProto, plan: Plan) -> frozenset[str]:
 
 def smoothable(model: onnx.ModelProto, names: Collection[str]) -> tuple[str, ...]:
     """Return the tensors that the products among `names` multiply by weights, each once."""
-    products = (n for n in model.graph.node if n.name in names and n.op_type != "Gather")
-    return tuple(dict.fromkeys(node.input[0] for node in products))
+    return tuple(dict.fromkeys(node.input[0] for node in products_among(model, names)))
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def products(
     `channels` says what the tensors that are `smoothable` are like.
     """
     values = {t.name: t for t in model.graph.initializer}
-    found = [n for n in model.graph.node if n.name in names and n.op_type != "Gather"]
+    found = products_among(model, names)
     smooth = smoothings(channels, multiplying(found, values))
     return {n.name: _blocked(weight_of(n, values), smooth[n.input[0]]) for n in found}
 

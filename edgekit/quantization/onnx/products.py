@@ -1,12 +1,17 @@
 """What every dynamic form of an ONNX matrix product needs to know of its weights."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 
 from edgekit.core.tensors import FloatArray
+
+
+def products_among(model: onnx.ModelProto, names: Collection[str]) -> list[onnx.NodeProto]:
+    """Return the matrix products among the operators `names`, which have a dynamic form."""
+    return [n for n in model.graph.node if n.name in names and n.op_type != "Gather"]
 
 
 def weight_of(node: onnx.NodeProto, values: Mapping[str, onnx.TensorProto]) -> FloatArray:

@@ -14,7 +14,7 @@ import onnx
 
 from edgekit.core.tensors import FloatArray
 from edgekit.quantization.onnx.graph import float_tensors
-from edgekit.quantization.onnx.products import constant, multiplying, weight_of
+from edgekit.quantization.onnx.products import constant, multiplying, products_among, weight_of
 from edgekit.quantization.rounding import LEVELS
 from edgekit.quantization.smoothing import OUTLIERS, Channels, Smoothing, smoothings
 
@@ -62,7 +62,7 @@ def row_products(
     `channels` says what the tensors that are `smoothable` are like.
     """
     values = {tensor.name: tensor for tensor in model.graph.initializer}
-    found = [n for n in model.graph.node if n.name in names and n.op_type != "Gather"]
+    found = products_among(model, names)
     smooth = smoothings(channels, multiplying(found, values), OUTLIERS)
     infos = float_tensors(model.graph)
     ranks = {name: len(infos[name].type.tensor_type.shape.dim) for name in smooth}
