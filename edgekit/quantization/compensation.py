@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.core.tensors import FloatArray
-from edgekit.quantization.rounding import LEVELS
+from edgekit.quantization.rounding import nearest_levels
 
 _DAMPING = 0.01
 """What is added to the mean square of each channel, against their mean: calibration is short."""
@@ -33,8 +33,7 @@ def rounded(weight: FloatArray, scale: FloatArray, products: FloatArray) -> Floa
         Whole numbers, shape `[channels, n]`.
     """
     if not products.size:
-        nearest: FloatArray = np.clip(np.rint(weight / scale), -LEVELS, LEVELS)
-        return nearest
+        return nearest_levels(weight, scale)
     largest_first = np.argsort(-products.diagonal(), kind="stable")
     left = weight[largest_first].astype(np.float64)
     steps = np.broadcast_to(scale, weight.shape)[largest_first]
@@ -44,7 +43,7 @@ def rounded(weight: FloatArray, scale: FloatArray, products: FloatArray) -> Floa
         end = min(start + _BLOCK, len(left))
         errors = np.empty_like(left[start:end])
         for place in range(start, end):
-            levels[place] = np.clip(np.rint(left[place] / steps[place]), -LEVELS, LEVELS)
+            levels[place] = nearest_levels(left[place], steps[place])
             error = (left[place] - levels[place] * steps[place]) / spread[place, place]
             left[place:end] -= spread[place, place:end, None] * error
             errors[place - start] = error

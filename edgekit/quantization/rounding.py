@@ -51,6 +51,15 @@ def scale_of(weights: FloatArray, axes: tuple[int, ...]) -> FloatArray:
     return scale
 
 
+def nearest_levels(weights: FloatArray, scale: FloatArray) -> FloatArray:
+    """Return the level nearest to each weight, -127 to 127, of the shape of `weights`.
+
+    `scale`, the size of a level, broadcasts to that shape `[...]`.
+    """
+    levels: FloatArray = np.clip(np.rint(weights / scale), -LEVELS, LEVELS)
+    return levels
+
+
 def means_of_channels(stream: Stream, axis: int) -> dict[str, FloatArray]:
     """Return the mean of each channel, shape `[channels]`, of every tensor of `stream`.
 

@@ -15,7 +15,7 @@ from edgekit.core.tensors import FloatArray
 from edgekit.quantization.onnx.products import constant, multiplying, products_among, weight_of
 from edgekit.quantization.onnx.rows import RowProduct, row_input, row_product
 from edgekit.quantization.plan import Plan
-from edgekit.quantization.rounding import LEVELS
+from edgekit.quantization.rounding import scale_of
 from edgekit.quantization.smoothing import Channels, Smoothing, smoothings
 
 RUNTIME = (
@@ -157,7 +157,8 @@ def _blocked(weight: FloatArray, smooth: Smoothing) -> Product:
     depth, width = weight.shape
     blocks = -(-depth // _BLOCK)
     beyond = ((0, blocks * _BLOCK - depth), (0, 0))
-    scale = _scale(np.pad(weight, beyond).T.reshape(width, blocks, _BLOCK))
+    parts = np.pad(weight, beyond).T.reshape(width, blocks, _BLOCK)
+    scale = scale_of(parts, (2,)).astype(np.float32)
     of_channels = np.repeat(scale[..., 0], _BLOCK, axis=1)[:, :depth].T
     levels = np.pad(smooth.levels(weight, of_channels), beyond)
     return Product(smooth.multiplier, levels.T.reshape(width, blocks, _BLOCK), scale[..., 0])
@@ -192,7 +193,7 @@ def _block_product(
 def _lookup(
     graph: onnx.GraphProto, node: onnx.NodeProto, table: FloatArray
 ) -> Iterator[onnx.NodeProto]:
-    scale = _scale(table)
+    scale = scale_of(table, (1,)).astype(np.float32)
     levels = np.rint(table / scale)
     name, places = node.output[0], node.input[1]
     stored = constant(graph, f"{name}/levels", levels.astype(np.int8))
@@ -202,10 +203,3 @@ def _lookup(
     yield make("Gather", [scales, places], [f"{name}/scales"])
     yield make("Cast", [f"{name}/rows"], [f"{name}/floats"], to=onnx.TensorProto.FLOAT)
     yield make("Mul", [f"{name}/floats", f"{name}/scales"], [name])
-
-
-def _scale(values: FloatArray) -> FloatArray:
-    """Return the size of a level for each row of the last axis, which stays with size 1."""
-    largest = np.abs(values).max(axis=-1, keepdims=True)
-    scale: FloatArray = np.where(largest > 0, largest / LEVELS, 1).astype(np.float32)
-    return scale

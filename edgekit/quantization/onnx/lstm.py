@@ -5,8 +5,9 @@ from collections.abc import Collection, Mapping
 import numpy as np
 import onnx
 
-from edgekit.core.tensors import FloatArray
+from edgekit.core.tensors import Array, FloatArray
 from edgekit.quantization.onnx.graph import bodies
+from edgekit.quantization.rounding import nearest_levels, scale_of
 
 _DOMAIN = "com.microsoft"
 _INPUTS = 8
@@ -55,10 +56,9 @@ def _fits(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> bo
 def _quantized(tensor: onnx.TensorProto) -> list[onnx.TensorProto]:
     """Return weights `[directions, 4 * hidden, n]` as int8, transposed; scales; zero points."""
     values: FloatArray = onnx.numpy_helper.to_array(tensor)
-    largest = np.abs(values).max(axis=2)
-    scale = np.where(largest > 0, largest / 127, 1).astype(np.float32)
-    rounded = np.clip(np.rint(values / scale[..., None]), -127, 127).astype(np.int8)
-    parts = {
+    scale = scale_of(values, (2,))[..., 0].astype(np.float32)
+    rounded = nearest_levels(values, scale[..., None]).astype(np.int8)
+    parts: dict[str, Array] = {
         "int8": np.ascontiguousarray(rounded.transpose(0, 2, 1)),
         "scale": scale,
         "zero": np.zeros(scale.shape, np.int8),

@@ -30,6 +30,7 @@ from edgekit.quantization.onnx.rewrite import (
     texts,
 )
 from edgekit.quantization.plan import SMALL, Operator, Plan
+from edgekit.quantization.rounding import nearest_levels, scale_of
 
 SMALLEST: Mapping[str, int] = {"GRU": 384, "LSTM": 48, "RNN": 256}
 """Hidden sizes from which int8 takes no longer than float; measured by
@@ -141,9 +142,8 @@ class _Writer:
 
     def product(self, source: str, weight: FloatArray, bias: FloatArray | None) -> str:
         """Multiply a tensor by `weight`, `[n, channels]`, in int8, and add `bias`, `[n]`."""
-        largest = np.abs(weight).max(axis=1)
-        scale = np.where(largest > 0, largest / 127, 1).astype(np.float32)
-        levels = np.clip(np.rint(weight / scale[:, None]), -127, 127).astype(np.int8)
+        scale = scale_of(weight, (1,))[:, 0].astype(np.float32)
+        levels = nearest_levels(weight, scale[:, None]).astype(np.int8)
         # The zero points that are left out are zero.
         inputs = [source, self.constant(levels.T), self.constant(scale), ""]
         inputs += [] if bias is None else [self.constant(bias)]

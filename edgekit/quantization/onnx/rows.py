@@ -15,7 +15,7 @@ import onnx
 from edgekit.core.tensors import FloatArray
 from edgekit.quantization.onnx.graph import float_tensors
 from edgekit.quantization.onnx.products import constant, multiplying, products_among, weight_of
-from edgekit.quantization.rounding import LEVELS
+from edgekit.quantization.rounding import LEVELS, scale_of
 from edgekit.quantization.smoothing import OUTLIERS, Channels, Smoothing, smoothings
 
 RUNTIME = (
@@ -146,8 +146,7 @@ def _rounded(weight: FloatArray, smooth: Smoothing, rank: int) -> RowProduct:
     smoothed = smooth.weight(weight)
     groups = groups_of(len(weight))
     parts = smoothed.reshape(groups, -1, weight.shape[1])
-    largest = np.abs(parts).max(axis=1)
-    scale = np.where(largest > 0, largest / LEVELS, 1).astype(np.float32)
+    scale = scale_of(parts, (1,))[:, 0].astype(np.float32)
     of_channels = np.repeat(scale, len(weight) // groups, axis=0)
     levels = smooth.levels(smoothed, of_channels).reshape(parts.shape)
     return RowProduct(smooth, levels, scale, weight[smooth.outliers], rank)

@@ -15,6 +15,7 @@ import onnx
 from edgekit.core.tensors import FloatArray
 from edgekit.quantization.onnx.graph import all_nodes, bodies
 from edgekit.quantization.plan import HURTS, Plan
+from edgekit.quantization.rounding import nearest_levels, scale_of
 
 WEIGHTS: Mapping[str, tuple[int, ...]] = {
     "Conv": (1,),
@@ -210,9 +211,8 @@ def _stored(
     """Put `tensor` into `graph` as int8; return the nodes whose last output is its value."""
     values: FloatArray = onnx.numpy_helper.to_array(tensor)
     reduced = tuple(axis for axis in range(values.ndim) if axis not in kept)
-    largest = np.abs(values).max(axis=reduced, keepdims=True)
-    scale = np.where(largest > 0, largest / 127, 1).astype(np.float32)
-    rounded = np.clip(np.rint(values / scale), -127, 127).astype(np.int8)
+    scale = scale_of(values, reduced).astype(np.float32)
+    rounded = nearest_levels(values, scale).astype(np.int8)
     name = tensor.name
     graph.initializer.append(onnx.numpy_helper.from_array(rounded, f"{name}/int8"))
     graph.initializer.append(onnx.numpy_helper.from_array(scale, f"{name}/scale"))

@@ -10,7 +10,7 @@ from ai_edge_litert.tools import flatbuffer_utils
 
 from edgekit.core.tensors import FloatArray
 from edgekit.quantization.plan import Plan
-from edgekit.quantization.rounding import LEVELS
+from edgekit.quantization.rounding import scale_of
 from edgekit.quantization.smoothing import OUTLIERS, Channels, Smoothing, smoothings
 from edgekit.quantization.tflite.plan import EMBEDDING, feeding_loops, is_stored, tensor_name
 from edgekit.runtimes.tflite.graph import GraphWriter
@@ -190,8 +190,7 @@ def _smooth(
         )
         layer.builtinOptions.fusedActivationFunction = schema.ActivationFunctionType.NONE
         out.add(code.ADD, [result, part], [moved[result]], after)
-    largest = np.abs(weight).max(axis=0)
-    scale = np.where(largest > 0, largest / LEVELS, 1).astype(np.float32)
+    scale = scale_of(weight, (0,))[0].astype(np.float32)
     return Rounded(smooth.levels(weight, scale).T, scale)
 
 
