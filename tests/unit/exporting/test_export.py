@@ -128,7 +128,11 @@ def test_an_output_named_as_an_input_is_refused_in_onnx(tmp_path: Path) -> None:
         export(model, samples, Format.ONNX, tmp_path / "model.onnx", ExportSettings())
 
 
-def test_a_distribution_is_exported_without_its_checks(tmp_path: Path) -> None:
+def test_a_distribution_is_exported_without_its_checks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # torch.compile turns the checks off for its whole process when it is first used.
+    monkeypatch.setattr(torch.distributions.Distribution, "_validate_args", True)
     samples = save_samples(tmp_path / "samples", {"x": np.eye(4, dtype=np.float32)})
 
     export(Model(Policy(), SIGNATURE, ()), samples, Format.ONNX, tmp_path / "m", ExportSettings())
