@@ -164,20 +164,23 @@ def _contents() -> str:
 
 
 def _commands() -> Iterator[str]:
-    pending: list[tuple[tuple[str, ...], click.Command]] = [((), edgekit)]
+    top = click.Context(edgekit, info_name="edgekit", **edgekit.context_settings)
+    pending = [top]
     while pending:
-        path, command = pending.pop(0)
-        context = click.Context(edgekit, info_name="edgekit", **edgekit.context_settings)
-        for name in path:
-            context = click.Context(command, parent=context, info_name=name)
+        context = pending.pop(0)
         context.terminal_width = _COLUMNS
-        name = " ".join(("edgekit", *path))
-        yield f"### `{name}`\n\n```\n{command.get_help(context)}\n```"
+        command = context.command
+        yield f"### `{context.command_path}`\n\n```\n{command.get_help(context)}\n```"
         if isinstance(command, click.Group):
             inner = [
-                (one, command.get_command(context, one)) for one in command.list_commands(context)
+                (name, command.get_command(context, name))
+                for name in command.list_commands(context)
             ]
-            pending[:0] = [((*path, one), found) for one, found in inner if found is not None]
+            pending[:0] = [
+                click.Context(found, parent=context, info_name=name)
+                for name, found in inner
+                if found is not None
+            ]
 
 
 def _exit_codes() -> str:

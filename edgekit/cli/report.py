@@ -2,11 +2,11 @@
 
 import sys
 
-from edgekit.core.results import RunRecord
+from edgekit.core.results import RunRecord, Verdict
 from edgekit.reporting.json import to_json
 from edgekit.reporting.markdown import files_markdown, run_markdown
 from edgekit.reporting.report import FilesReport
-from edgekit.reporting.terminal import files_view, run_view, write
+from edgekit.reporting.terminal import files_view, gate_view, run_view, write
 
 
 def show(report: RunRecord | FilesReport, style: str) -> None:
@@ -22,3 +22,8 @@ def show(report: RunRecord | FilesReport, style: str) -> None:
             write(run_view(report), sys.stdout)
         case _, FilesReport():
             write(files_view(report), sys.stdout)
+
+
+def show_gate(report: RunRecord | FilesReport, verdict: Verdict) -> None:
+    """Write to stdout, for people, what a gate found; `show` has the figures around it."""
+    write(gate_view(report, verdict), sys.stdout)

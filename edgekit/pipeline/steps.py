@@ -31,6 +31,7 @@ from edgekit.quantization.random_calibration import random_samples
 from edgekit.quantization.report import QuantizationReport
 from edgekit.quantization.settings import QuantizeSettings
 from edgekit.training.settings import FitSettings
+from edgekit.verification.settings import VerifySettings
 
 STAYS_FLOAT = "stays float: "
 """What the notes on an int8 file begin with that name operators in float."""
@@ -100,9 +101,8 @@ def build(workbench: Workbench, recipe: Recipe, splits: Splits) -> tuple[SavedMo
         if isinstance(recipe.model, FileModel):
             given = recipe.model.file
             normalize_onnx(given, copy, raise_opset=False)
-        request = tasks.BuildRequest(
-            _source(recipe, folder, samples), samples, recipe.train, folder
-        )
+        source, labels = _source(recipe, folder, samples), _label_uses(recipe, splits)
+        request = tasks.BuildRequest(source, samples, recipe.train, folder, labels)
         with told_as(given, copy):
             return workbench.call(tasks.BUILD, request, threads=_threads(recipe.train))
 
@@ -234,6 +234,11 @@ def _source(recipe: Recipe, folder: Path, samples: Samples) -> Source:
         return recipe.model.source(recipe.folder)
     file = folder / SOURCE_FILE
     return OnnxSource(file, file_sha256(file), recipe.folder, samples.example)
+
+
+def _label_uses(recipe: Recipe, splits: Splits) -> tasks.LabelUses:
+    fits = tuple(fit for fit in (recipe.train, recipe.finetune) if fit is not None)
+    return tasks.LabelUses(splits, fits, recipe.verify or VerifySettings())
 
 
 def _size(path: Path) -> int:

@@ -1,9 +1,11 @@
 """The work of a run that needs the user's code or PyTorch, as tasks for a child process."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.core.artifact import Artifact, Format
+from edgekit.core.data import SplitName
 from edgekit.core.model import SavedModel
 from edgekit.core.process import Task
 from edgekit.core.results import Latency, Unavailable
@@ -15,6 +17,7 @@ from edgekit.profiling.settings import ProfileSettings
 from edgekit.pruning.settings import PruneSettings
 from edgekit.training.settings import FitSettings
 from edgekit.verification.scoring import Score
+from edgekit.verification.settings import VerifySettings
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,15 @@ class LoadDataResponse:
 
 
 @dataclass(frozen=True)
+class LabelUses:
+    """What the labels of a run are for, so that a model which they do not fit is not trained."""
+
+    splits: Mapping[SplitName, Samples]
+    fits: tuple[FitSettings, ...]
+    verify: VerifySettings
+
+
+@dataclass(frozen=True)
 class BuildRequest:
     """Build a model, fit it when `fit` says how, and save it into `directory`."""
 
@@ -40,6 +52,7 @@ class BuildRequest:
     samples: Samples
     fit: FitSettings | None
     directory: Path
+    labels: LabelUses | None = None
 
 
 @dataclass(frozen=True)

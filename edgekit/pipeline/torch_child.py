@@ -7,15 +7,18 @@ import time
 
 import numpy as np
 
+from edgekit.core.data import SplitName
 from edgekit.core.model import Model, SavedModel
 from edgekit.core.progress import Progress
 from edgekit.core.samples import Samples
+from edgekit.errors import InputRefusedError
 from edgekit.exporting.export import export
 from edgekit.exporting.report import ExportReport
 from edgekit.loading.factory import build_model
 from edgekit.loading.saved import load_model, save_model
 from edgekit.loading.source import OnnxSource
 from edgekit.loading.train_function import train_function
+from edgekit.pipeline.data_checks import refuse_unfit_test_labels
 from edgekit.pipeline.onnx_parity import import_checked, refuse_fixed_batch
 from edgekit.pipeline.score_child import score
 from edgekit.pipeline.tasks import (
@@ -24,6 +27,7 @@ from edgekit.pipeline.tasks import (
     ExecuteResponse,
     ExportRequest,
     FinetuneRequest,
+    LabelUses,
     PruneRequest,
     ScoreRequest,
     TimeRequest,
@@ -35,7 +39,7 @@ from edgekit.profiling.timing import single_rows, time_sessions
 from edgekit.pruning.prune import prune
 from edgekit.runtimes.execute_child import stream
 from edgekit.runtimes.feed import batch_of, match_names
-from edgekit.training.fit import fit
+from edgekit.training.fit import fit, refuse_unfit_labels
 from edgekit.verification.scoring import Score
 
 
@@ -48,6 +52,8 @@ def build(request: BuildRequest, progress: Progress) -> SavedModel:
     else:
         progress.update("model", 0, 0, source.factory)
         model = build_model(source, samples)
+    if request.labels is not None:
+        _refuse_unfit_labels(model, request.labels)
     if request.fit is not None:
         train = train_function(request.fit, source.code_directory)
         samples = _named_alike(samples, model)
@@ -116,6 +122,29 @@ def time_model(request: TimeRequest, progress: Progress) -> TimeResponse:
         progress=progress,
     )
     return TimeResponse(latencies["torch"], load_ns, peak.added_bytes, session.version)
+
+
+def _refuse_unfit_labels(model: Model, uses: LabelUses) -> None:
+    """Refuse labels that the model cannot learn, or be judged by; those of all splits at once.
+
+    Raises:
+        InputRefusedError: The loss or the metric cannot take them.
+    """
+    problems: dict[str, str] = {}
+    outputs, train = model.signature.outputs, uses.splits.get(SplitName.TRAIN)
+    try:
+        if train is not None:
+            for settings in uses.fits:
+                refuse_unfit_labels(outputs, train, settings)
+    except InputRefusedError as error:
+        problems[f"split '{SplitName.TRAIN.value}': {error.message}"] = error.hint
+    try:
+        refuse_unfit_test_labels(uses.splits, uses.verify, model.signature)
+    except InputRefusedError as error:
+        problems[f"split '{SplitName.TEST.value}': {error.message}"] = error.hint
+    if problems:
+        hints = dict.fromkeys(problems.values())
+        raise InputRefusedError("; ".join(problems), hint="; ".join(hints))
 
 
 def _named_alike(samples: Samples, model: Model) -> Samples:

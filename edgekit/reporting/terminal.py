@@ -19,7 +19,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from edgekit.core.results import Level, Outcome, RunRecord, Verdict
+from edgekit.core.results import Level, Outcome, RuleResult, RunRecord, Verdict
 from edgekit.reporting.emulation import band_notes, cause_notes, emulation_grids
 from edgekit.reporting.grids import (
     Grid,
@@ -38,7 +38,7 @@ from edgekit.reporting.notes import (
     run_notes,
 )
 from edgekit.reporting.report import FilesReport
-from edgekit.reporting.words import Standing, summary_text
+from edgekit.reporting.words import Standing, outcome_text, summary_text
 
 _PLAIN_WIDTH = 240
 """A log file has no width; folding a table into 80 columns would make it unreadable."""
@@ -99,9 +99,24 @@ def files_view(report: FilesReport) -> RenderableType:
     )
 
 
-def verdict_view(verdict: Verdict) -> RenderableType:
-    """Show every rule and what it came to."""
-    return Group(_table(rules_grid(verdict.rules)), _summary(verdict))
+def gate_view(report: RunRecord | FilesReport, verdict: Verdict) -> RenderableType:
+    """Show what a gate found: where the bytes of a missed size are, every rule, the verdict.
+
+    The rules that were missed stand next to the verdict, for a log is read from its end.
+    """
+    failures = report.failures if isinstance(report, RunRecord) else ()
+    return Group(
+        *_notes("profiled on", condition_notes(report.artifacts)),
+        *(_table(grid) for grid in size_grids(report.artifacts, verdict)),
+        *_lines("failed steps", failure_notes(failures)),
+        _table(rules_grid(sorted(verdict.rules, key=_urgency))),
+        _summary(verdict),
+    )
+
+
+def _urgency(rule: RuleResult) -> int:
+    order = (Outcome.PASS.value, Outcome.INCONCLUSIVE.value, Level.WARN.value, Outcome.FAIL.value)
+    return order.index(outcome_text(rule))
 
 
 @dataclass(frozen=True)

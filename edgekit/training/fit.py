@@ -2,7 +2,7 @@
 
 import contextlib
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -10,8 +10,10 @@ import torch
 from edgekit.core.model import Change, Model
 from edgekit.core.progress import Progress
 from edgekit.core.samples import Samples
+from edgekit.core.tensors import TensorSpec
 from edgekit.training import standard
 from edgekit.training.context import TrainFunction, TrainingContext
+from edgekit.training.loss import Batch
 from edgekit.training.settings import FitSettings
 
 
@@ -42,6 +44,7 @@ def fit(
     """
     assert not (settings.function and train is standard.train), "the recipe's function is ignored"
     samples.check_against(model.signature.inputs)
+    refuse_unfit_labels(model.signature.outputs, samples, settings)
     module = copy.deepcopy(model.module)
     context = TrainingContext(
         settings=settings,
@@ -58,6 +61,41 @@ def fit(
     epochs = "1 epoch" if settings.epochs == 1 else f"{settings.epochs} epochs"
     summary = f"{epochs} on {samples.count} samples{by}{taught} (seed {settings.seed})"
     return Model(module.eval(), model.signature, (*model.history, Change(step, summary)))
+
+
+def refuse_unfit_labels(
+    outputs: Sequence[TensorSpec], samples: Samples, settings: FitSettings
+) -> None:
+    """Refuse labels that the loss cannot hold against a model's outputs, before it learns.
+
+    A function of the recipe's own may read them otherwise, and is not asked; nor are outputs
+    whose size is not known before they are there.
+
+    Raises:
+        InputRefusedError: The loss refuses them.
+    """
+    if settings.function or any(isinstance(size, str) for one in outputs for size in one.shape[1:]):
+        return
+    rows = _telling_rows(samples)
+    blank = {
+        one.name: torch.from_numpy(np.zeros((len(rows), *one.shape[1:]), one.dtype.numpy))
+        for one in outputs
+    }
+    parts = [samples.inputs(row, row + 1) for row in rows]
+    inputs = {
+        name: torch.from_numpy(np.concatenate([part[name] for part in parts]))
+        for name in samples.names
+    }
+    labels = torch.from_numpy(samples.labels()[rows]) if samples.has_labels else None
+    settings.loss.against_labels(blank, Batch(inputs, labels))
+
+
+def _telling_rows(samples: Samples) -> list[int]:
+    """Return the rows whose labels go furthest; where they fit, all others do."""
+    if not samples.has_labels:
+        return [0]
+    labels = samples.labels().reshape(samples.count, -1)
+    return [0, int(labels.min(axis=1).argmin()), int(labels.max(axis=1).argmax())]
 
 
 @contextlib.contextmanager

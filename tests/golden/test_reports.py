@@ -10,7 +10,7 @@ from support.results import record
 from edgekit.core.results import Verdict
 from edgekit.reporting.markdown import files_markdown, run_markdown, verdict_markdown
 from edgekit.reporting.report import REPORT_VERSION, FilesReport
-from edgekit.reporting.terminal import files_view, run_view, verdict_view, write
+from edgekit.reporting.terminal import files_view, gate_view, run_view, write
 
 HERE = Path(__file__).parent
 RECORD = record()
@@ -32,7 +32,7 @@ def plain(view: RenderableType) -> str:
         ("report_run.md", run_markdown(RECORD)),
         ("report_files.txt", plain(files_view(FILES))),
         ("report_files.md", files_markdown(FILES)),
-        ("report_verdict.txt", plain(verdict_view(VERDICT))),
+        ("report_gate.txt", plain(gate_view(RECORD, VERDICT))),
         ("report_verdict.md", verdict_markdown(VERDICT)),
     ],
 )

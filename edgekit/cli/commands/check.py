@@ -54,7 +54,7 @@ def command(out: Output, asked: Asked) -> None:
     from edgekit.budget.baseline import read_baseline
     from edgekit.budget.judge import judge
     from edgekit.cli.findings import findings, newest_record
-    from edgekit.cli.report import show
+    from edgekit.cli.report import show, show_gate
     from edgekit.config.budget import load_budget
     from edgekit.errors import UsageError
 
@@ -76,6 +76,11 @@ def command(out: Output, asked: Asked) -> None:
             hint="pass --budget budget.yaml",
         )
         raise error
-    show(report, "json" if out.as_json else asked.style)
+    style = "json" if out.as_json else asked.style
+    if style == "text":
+        show_gate(report, report.verdict)
+        out.note("all figures: the same command with --format markdown, or --format json")
+    else:
+        show(report, style)
     if not report.verdict.passed:
         click.get_current_context().exit(EXIT_OVER_BUDGET)

@@ -30,15 +30,12 @@ class CrossEntropy:
         name, logits = next(iter(outputs.items()))
         labels = batch.labels
         if labels is None or labels.is_floating_point():
+            found = "there are none" if labels is None else f"these are {_name(labels)}"
             raise InputRefusedError(
-                "cross_entropy needs integer labels", hint="pass class numbers, or use loss: mse"
+                f"cross_entropy needs integer labels, and {found}",
+                hint="pass class numbers, or use loss: mse",
             )
-        if labels.shape != logits.shape[:-1] or int(labels.max()) >= logits.shape[-1]:
-            raise InputRefusedError(
-                f"labels of shape {list(labels.shape)} up to {int(labels.max())} do not fit the "
-                f"output '{name}' of shape {list(logits.shape)}",
-                hint="the last axis of the first output holds one logit a class, from 0 on",
-            )
+        _refuse_other_classes(name, logits, labels)
         flat = labels.reshape(-1).long()
         total = F.cross_entropy(
             logits.reshape(-1, logits.shape[-1]),
@@ -74,3 +71,29 @@ class CrossEntropy:
             log_target=True,
         )
         return divergence * temperature**2
+
+
+def _refuse_other_classes(name: str, logits: "Tensor", labels: "Tensor") -> None:
+    """Refuse integer labels that are not one class of the logits for each decision.
+
+    Raises:
+        InputRefusedError: Their shape differs, or there is no such class.
+    """
+    classes, highest = logits.shape[-1], int(labels.max())
+    if labels.shape != logits.shape[:-1]:
+        raise InputRefusedError(
+            f"the labels have shape {list(labels.shape[1:])} per sample, and cross_entropy wants "
+            f"{list(logits.shape[1:-1])} for the output '{name}', {list(logits.shape[1:])} per "
+            "sample with the classes on its last axis",
+            hint="store one class number for each decision of the model, such as "
+            "labels.argmax(1) of one-hot rows",
+        )
+    if highest >= classes:
+        raise InputRefusedError(
+            f"there is a label {highest}, and the output '{name}' has {classes} classes, from 0 on",
+            hint="store class numbers that the model knows, counted from 0",
+        )
+
+
+def _name(labels: "Tensor") -> str:
+    return str(labels.dtype).removeprefix("torch.")

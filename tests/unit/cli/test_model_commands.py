@@ -1,5 +1,6 @@
 """The commands that work on bare model files: inspect, quantize, profile, check, baseline."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -183,6 +184,17 @@ def test_check_is_a_gate_for_model_files(shell: Shell, model: Path, limit: str, 
 
     assert ran.code == code
     assert len(ran.json["verdict"]["rules"]) == 1
+
+
+def test_check_prints_its_rules_and_how_to_see_the_rest(shell: Shell, model: Path) -> None:
+    Path("budget.yaml").write_text("rules: [{metric: size, max: 1 B}, {metric: loss, max: 1 pp}]\n")
+
+    ran = shell("check", model, "--budget", "budget.yaml")
+
+    assert re.search(r"fail +size of .*at most 1 B", ran.out)
+    assert "slowest operators" not in ran.out
+    assert ran.out.splitlines()[-1].startswith("budget not kept: 2 checks")
+    assert "--format markdown" in ran.err
 
 
 def test_growth_is_judged_against_the_baseline_that_was_accepted(shell: Shell, model: Path) -> None:

@@ -7,7 +7,7 @@ from rich.console import RenderableType
 from support.results import record, row, rule_result
 
 from edgekit.core.results import Outcome, StepFailure, Verdict
-from edgekit.reporting.terminal import run_view, verdict_view, write
+from edgekit.reporting.terminal import gate_view, run_view, write
 
 
 class Terminal(io.StringIO):
@@ -25,7 +25,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_terminal_gets_colours() -> None:
     stream = Terminal()
 
-    write(verdict_view(Verdict((rule_result(Outcome.FAIL),))), stream)
+    write(gate_view(record(), Verdict((rule_result(Outcome.FAIL),))), stream)
 
     assert "\x1b[" in stream.getvalue()
 
@@ -34,7 +34,7 @@ def test_no_color_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     stream = Terminal()
 
-    write(verdict_view(Verdict((rule_result(Outcome.FAIL),))), stream)
+    write(gate_view(record(), Verdict((rule_result(Outcome.FAIL),))), stream)
 
     # Bold is no colour, and stays.
     assert not re.search(r"\x1b\[[0-9;]*3[0-9]", stream.getvalue())

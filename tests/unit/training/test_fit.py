@@ -13,7 +13,7 @@ from edgekit.core.progress import SILENT
 from edgekit.core.samples import Samples, save_samples
 from edgekit.errors import InputRefusedError, UsageError
 from edgekit.training.context import TrainingContext
-from edgekit.training.fit import fit
+from edgekit.training.fit import fit, refuse_unfit_labels
 from edgekit.training.settings import Distillation, FitSettings
 
 
@@ -213,3 +213,25 @@ def test_samples_of_another_model_are_refused_before_training(tmp_path: Path) ->
 
     with pytest.raises(InputRefusedError, match="input 'features' is missing"):
         fit(model, images, FitSettings(epochs=1), teacher=None, progress=SILENT)
+
+
+def test_one_label_too_high_is_found_before_any_epoch(tmp_path: Path) -> None:
+    features = np.zeros((500, 6), np.float32)
+    labels = np.zeros(500, np.int64)
+    labels[333] = 4
+    samples = save_samples(tmp_path, {"features": features}, labels)
+    model, told = model_for("perceptron", samples), Told()
+
+    with pytest.raises(
+        InputRefusedError, match=r"a label 4, and the output 'logits' has 4 classes"
+    ):
+        fit(model, samples, FitSettings(epochs=1), teacher=None, progress=told)
+
+    assert not told.updates
+
+
+def test_labels_that_a_function_of_the_recipe_reads_are_its_own_affair(tmp_path: Path) -> None:
+    samples = save_samples(tmp_path, {"features": np.zeros((3, 6), np.float32)}, np.full(3, 99))
+    outputs = model_for("perceptron", samples).signature.outputs
+
+    refuse_unfit_labels(outputs, samples, FitSettings(function="mine:train"))

@@ -52,8 +52,8 @@ def test_sequences_of_labels_fit_sequences_of_logits() -> None:
     [
         (None, "needs integer labels"),
         (torch.tensor([0.0, 1.0]), "needs integer labels"),
-        (torch.tensor([0, 3]), r"labels of shape \[2\] up to 3 do not fit the output 'output'"),
-        (torch.tensor([[0], [1]]), r"labels of shape \[2, 1\]"),
+        (torch.tensor([0, 3]), r"a label 3, and the output 'output' has 3 classes, from 0 on"),
+        (torch.tensor([[0], [1]]), r"the labels have shape \[1\] per sample"),
     ],
 )
 def test_labels_that_do_not_fit_the_logits_are_refused(
