@@ -33,6 +33,8 @@ def profile(
         InputRefusedError: The samples do not fit a model.
         EdgekitError: The target could not be reached, or no artifact could be profiled on it.
     """
+    if not artifacts:
+        return ()
     for artifact in artifacts:
         match_names(samples, artifact.signature.inputs)
     profiler = PROFILERS.get(target.connect.value)()

@@ -44,6 +44,12 @@ def prune(
     groups = Groups(module, inputs)
     if not _cut(groups, settings, keep, rng):
         _refuse_stuck(groups)
+        if not groups.prunable(frozenset()):
+            raise UnsupportedError(
+                "there is nothing to prune: every layer is as wide as an input, an output or a "
+                "state of the model, or as a number in its code",
+                hint="leave out the prune section",
+            )
         raise UsageError(
             f"pruning {settings.ratio:g} % would remove nothing: no layer can lose a unit",
             hint="raise prune.ratio, lower prune.round_to, or keep fewer modules",

@@ -87,6 +87,10 @@ def test_nothing_that_can_run_is_an_error(mlp: Artifact, tmp_path: Path) -> None
         profiled([replace(mlp, path=broken, sha256="01")], ROWS, tmp_path)
 
 
+def test_no_files_have_no_profiles(tmp_path: Path) -> None:
+    assert profiled([], ROWS, tmp_path) == ()
+
+
 def test_samples_that_do_not_fit_are_refused_before_anything_runs(
     mlp: Artifact, tmp_path: Path
 ) -> None:

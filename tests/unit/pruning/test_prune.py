@@ -156,7 +156,7 @@ def test_removing_nothing_is_an_error(tmp_path: Path) -> None:
 
 
 def test_an_output_that_is_also_used_further_keeps_its_size(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="would remove nothing"):
+    with pytest.raises(UnsupportedError, match="every layer is as wide as an input, an output"):
         pruned("perceptron", tmp_path, PruneSettings(50.0))
 
 
