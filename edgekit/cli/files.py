@@ -7,11 +7,12 @@ from pathlib import Path
 from edgekit import __version__
 from edgekit.budget.files import file_result
 from edgekit.cli.progress import step
-from edgekit.cli.samples import named_or_random, scratch_folder
+from edgekit.cli.samples import named_or_random
 from edgekit.config.target import load_target
 from edgekit.core.artifact import Artifact
 from edgekit.core.progress import Progress
 from edgekit.core.results import ArtifactResult, Profile
+from edgekit.core.scratch import scratch_folder
 from edgekit.core.target import ConnectKind, Runtime
 from edgekit.profiling.drawbacks import float_counterpart, larger_notes, slower_notes
 from edgekit.profiling.profile import profile
@@ -41,7 +42,7 @@ def profile_all(
     board = load_target(target)
     if estimated:
         board = replace(board, connect=ConnectKind.ROOFLINE)
-    with scratch_folder() as folder, step(progress, f"profile on {board.name}"):
+    with scratch_folder("command") as folder, step(progress, f"profile on {board.name}"):
         samples = named_or_random(data, artifacts[0].signature, _RANDOM_SAMPLES, folder / "data")
         return profile(artifacts, board, samples, settings, progress=progress)
 

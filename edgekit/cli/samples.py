@@ -1,8 +1,5 @@
 """Samples for commands that work on bare model files: a user's archive, or random ones."""
 
-import contextlib
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +12,6 @@ from edgekit.quantization.random_calibration import random_samples
 from edgekit.runtimes.feed import match_names
 
 _SEED = 0
-
-
-@contextlib.contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """Yield a folder that is gone when the command ends."""
-    with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
-        yield Path(folder)
 
 
 def named_or_random(

@@ -24,6 +24,7 @@ from typing import Generic, TypeVar
 
 from edgekit.core import nursery, wire
 from edgekit.core.progress import SILENT, Progress
+from edgekit.core.scratch import scratch_folder
 from edgekit.errors import (
     ERRORS_BY_NAME,
     EdgekitError,
@@ -96,8 +97,7 @@ def call(
         TargetUnavailableError: The child did not finish in time.
         ChildFailedError: The task raised something that is a bug.
     """
-    with tempfile.TemporaryDirectory(prefix="edgekit-child-") as folder:
-        scratch = Path(folder)
+    with scratch_folder("child") as scratch:
         (scratch / REQUEST_FILE).write_text(wire.encode(request), encoding="utf-8")
         variables = child_environment(threads) | dict(environment or {})
         # With more threads, numerical libraries start them as they load, and no fork has them.

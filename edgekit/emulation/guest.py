@@ -1,7 +1,6 @@
 """Run a model in the guest: the real aarch64 runtime, on the target's clock."""
 
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -11,6 +10,7 @@ import numpy as np
 
 from edgekit.core.artifact import Format
 from edgekit.core.process import GIB, Finished, Limits, run_program
+from edgekit.core.scratch import scratch_folder
 from edgekit.core.target import Board, Runtime, Target
 from edgekit.core.tensors import Array
 from edgekit.core.workspace import digest
@@ -88,8 +88,7 @@ def run_in_guest(work: Work, target: Target, *, wall_s: float) -> tuple[GuestRun
     board = board_of(target)
     machine = emulator()
     runtime = target.runtime_of(work.format)
-    with tempfile.TemporaryDirectory(prefix="edgekit-guest-") as folder:
-        scratch = Path(folder)
+    with scratch_folder("guest") as scratch:
         (scratch / "machine").write_text(machine_of(target), encoding="ascii")
         (scratch / "plugin.so").symlink_to(build_plugin())
         (scratch / "runner").symlink_to(build_runner(runtime.value))

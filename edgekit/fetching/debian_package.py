@@ -8,12 +8,12 @@ import io
 import re
 import shutil
 import tarfile
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.core.process import run_program
+from edgekit.core.scratch import scratch_folder
 from edgekit.core.workspace import storage
 from edgekit.errors import InputRefusedError, TargetUnavailableError, UnsupportedError
 from edgekit.fetching.pinned_file import is_in
@@ -61,8 +61,8 @@ def fetch_debian_package(package: DebianPackage, folder: Path, bases: Sequence[s
     with storage(folder):
         folder.mkdir(parents=True, exist_ok=True)
     last_words = ""
-    with tempfile.TemporaryDirectory(prefix="edgekit-apt-") as scratch:
-        partial = Path(scratch) / package.file_name
+    with scratch_folder("apt") as scratch:
+        partial = scratch / package.file_name
         for base in bases:
             address = f"{base}/{package.pool_path}"
             argv: list[str | Path] = [
@@ -93,8 +93,8 @@ def apt_repositories() -> tuple[str, ...]:
         UnsupportedError: There is no apt on this machine.
         TargetUnavailableError: apt cannot read its own sources.
     """
-    with tempfile.TemporaryDirectory(prefix="edgekit-apt-") as state:
-        (Path(state) / "lists" / "partial").mkdir(parents=True)
+    with scratch_folder("apt") as state:
+        (state / "lists" / "partial").mkdir(parents=True)
         # A state folder of its own: reading the sources then takes neither root nor a lock.
         argv = ["apt-get", "update", "--print-uris", "-o", f"Dir::State={state}"]
         finished = run_program(argv, wall_s=_LISTING_S)

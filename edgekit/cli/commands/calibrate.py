@@ -35,9 +35,10 @@ def command(out: Output, *, target: str, measurements: Path) -> None:
     Models measured with one thread and with all cores fit what threads cost, too. The section
     that is printed goes into a copy of the target's file.
     """
-    from edgekit.cli.samples import named_or_random, scratch_folder
+    from edgekit.cli.samples import named_or_random
     from edgekit.config.measurements import read_measurements
     from edgekit.config.target import load_target
+    from edgekit.core.scratch import scratch_folder
     from edgekit.emulation.board_machine import board_of, calibration_of
     from edgekit.emulation.calibration import Pair, calibrate, leave_one_out
     from edgekit.errors import UsageError
@@ -57,7 +58,7 @@ def command(out: Output, *, target: str, measurements: Path) -> None:
         raise error
     artifacts = [open_artifact(line.model) for line in alone]
     counts = []
-    with out.progress() as progress, scratch_folder() as folder:
+    with out.progress() as progress, scratch_folder("command") as folder:
         for done, artifact in enumerate(artifacts):
             progress.update("emulate", done, len(artifacts), artifact.path.name)
             place = folder / str(done)

@@ -62,10 +62,10 @@ def command(out: Output, asked: Asked) -> None:
     With --on, the real samples run through the board's own runtime and kernels, emulated: int8
     results there are close to, not equal to, those of this machine.
     """
-    from edgekit.cli.samples import scratch_folder
     from edgekit.config.source import typed_options
     from edgekit.config.target import load_target
     from edgekit.core import wire
+    from edgekit.core.scratch import scratch_folder
     from edgekit.loading.artifact import open_artifact
     from edgekit.loading.npz import read_npz
     from edgekit.pipeline.compare import Question, compare
@@ -75,7 +75,7 @@ def command(out: Output, asked: Asked) -> None:
     settings = typed_options(ProfileSettings, {"timeout": asked.timeout})
     targets = tuple(load_target(name) for name in asked.on)
     metric = METRICS.get(asked.metric)()
-    with scratch_folder() as folder, out.progress() as progress:
+    with scratch_folder("command") as folder, out.progress() as progress:
         question = Question(
             reference=open_artifact(asked.reference),
             candidate=open_artifact(asked.candidate),

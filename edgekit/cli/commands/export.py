@@ -94,7 +94,8 @@ def _is_model_file(reference: str) -> bool:
 
 
 def _export_file(out: Output, asked: Asked) -> None:
-    from edgekit.cli.samples import named_or_random, scratch_folder
+    from edgekit.cli.samples import named_or_random
+    from edgekit.core.scratch import scratch_folder
     from edgekit.core.workspace import refuse_overwrite
     from edgekit.loading.artifact import open_artifact
     from edgekit.pipeline.onnx_file import to_tflite
@@ -105,7 +106,7 @@ def _export_file(out: Output, asked: Asked) -> None:
     destination = asked.out or path.with_suffix(".tflite")
     refuse_overwrite(destination, force=asked.force, source=path)
     artifact = open_artifact(path)
-    with scratch_folder() as folder, out.progress() as progress:
+    with scratch_folder("command") as folder, out.progress() as progress:
         samples = named_or_random(asked.data, artifact.signature, _TRACED, folder / "samples")
         made = to_tflite(artifact, samples, destination, folder, progress)
     _tell(out, made, artifact, is_random=asked.data is None)

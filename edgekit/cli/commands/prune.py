@@ -84,8 +84,8 @@ def command(out: Output, asked: Asked) -> None:
     test samples, else on those it was tuned on.
     """
     from edgekit.cli.comparison import compare_files, judge
-    from edgekit.cli.samples import scratch_folder
     from edgekit.core.artifact import Format
+    from edgekit.core.scratch import scratch_folder
     from edgekit.core.workspace import refuse_overwrite
     from edgekit.loading.artifact import open_artifact
     from edgekit.pipeline import onnx_file
@@ -93,7 +93,7 @@ def command(out: Output, asked: Asked) -> None:
     settings, by = _settings(asked), judge(asked.metric, asked.max_loss, asked.test)
     refuse_overwrite(asked.destination, force=asked.force, source=asked.model)
     artifact = open_artifact(asked.model)
-    with scratch_folder() as folder, out.progress() as progress:
+    with scratch_folder("command") as folder, out.progress() as progress:
         train, test = _samples(asked, artifact, folder)
         by.refuse_unfit(test, asked.test, artifact)
         whole = onnx_file.read(artifact, train, folder / "whole", progress)

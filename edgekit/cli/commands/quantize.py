@@ -125,7 +125,7 @@ def command(out: Output, asked: Asked) -> None:
     from edgekit.cli.comparison import compare_files, judge
     from edgekit.cli.pair import time_pair
     from edgekit.cli.progress import step
-    from edgekit.cli.samples import scratch_folder
+    from edgekit.core.scratch import scratch_folder
     from edgekit.core.target import Runtime
     from edgekit.core.workspace import refuse_overwrite
     from edgekit.loading.artifact import open_artifact
@@ -140,7 +140,7 @@ def command(out: Output, asked: Asked) -> None:
         _pass_through(out, asked, artifact)
         return
     runs_on = _destination(asked, artifact.format)
-    with scratch_folder() as folder, out.progress() as progress:
+    with scratch_folder("command") as folder, out.progress() as progress:
         calibration, test = _samples(asked, artifact, folder)
         by.refuse_unfit(test, asked.test, artifact)
         source = _in_format(asked, artifact, calibration, folder, progress)

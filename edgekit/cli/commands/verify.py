@@ -72,7 +72,7 @@ def command(out: Output, asked: Asked) -> None:
     """
     from edgekit.cli.comparison import judge
     from edgekit.cli.progress import step
-    from edgekit.cli.samples import scratch_folder
+    from edgekit.core.scratch import scratch_folder
     from edgekit.loading.artifact import open_artifact
     from edgekit.loading.npz import read_npz
     from edgekit.runtimes.tflite_runtime import misread
@@ -81,7 +81,7 @@ def command(out: Output, asked: Asked) -> None:
     by = judge(asked.metric, asked.max_loss, asked.test)
     reference = open_artifact(asked.reference)
     candidate = open_artifact(asked.candidate) if asked.candidate else reference
-    with scratch_folder() as folder, out.progress() as progress:
+    with scratch_folder("command") as folder, out.progress() as progress:
         test = read_npz(asked.test, folder / "test")
         by.refuse_unfit(test, asked.test, reference)
         with step(progress, "compare"):

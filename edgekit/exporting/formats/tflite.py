@@ -1,6 +1,5 @@
 """TFLite, by litert-torch: one sample at a time, in PyTorch's order of axes."""
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 from torch import Tensor
 
+from edgekit.core.scratch import scratch_folder
 from edgekit.core.tensors import DType, Signature
 from edgekit.core.workspace import storage
 from edgekit.exporting.positional import Positional
@@ -52,8 +52,8 @@ class Tflite:
         compact = with_layers_replaced(
             module, lambda layer: marked(layer, cells) or cropped(layer)
         ).eval()
-        with tempfile.TemporaryDirectory() as folder:
-            written = Path(folder) / "converted.tflite"
+        with scratch_folder("export") as folder:
+            written = folder / "converted.tflite"
             try:
                 with torch.inference_mode(mode=False):
                     litert_torch.convert(compact, single).export(str(written))

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 import onnxruntime as ort
 
 from edgekit.core.results import OperatorTime, Unavailable
+from edgekit.core.scratch import scratch_folder
 from edgekit.profiling.operator_times import FEWEST_RUNS, MOST_RUNS, operator_rows
 from edgekit.profiling.timing import Row
 from edgekit.runtimes.engines.onnxruntime import refusing, session_options
@@ -40,10 +40,10 @@ class OnnxRuntimeOperators:
             InputRefusedError: The model fails on the samples.
             UnsupportedError: onnxruntime lacks a kernel.
         """
-        with tempfile.TemporaryDirectory(prefix="edgekit-profile-") as folder:
+        with scratch_folder("profile") as folder:
             options = session_options(threads)
             options.enable_profiling = True
-            options.profile_file_prefix = str(Path(folder) / "profile")
+            options.profile_file_prefix = str(folder / "profile")
             with refusing(path.name):
                 session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
                 deadline = time.perf_counter() + limit_s

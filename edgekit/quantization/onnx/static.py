@@ -1,9 +1,7 @@
 """Static int8 for ONNX, in a child: our own ranges, QDQ pairs by onnxruntime, then trimmed."""
 
 import functools
-import tempfile
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -12,6 +10,7 @@ from onnxruntime.quantization.calibrate import TensorsData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
 from edgekit.core.progress import Progress
+from edgekit.core.scratch import scratch_folder
 from edgekit.core.tensors import FloatArray
 from edgekit.core.workspace import storage
 from edgekit.errors import UnsupportedError
@@ -65,8 +64,8 @@ def run(request: QuantizeRequest, progress: Progress) -> QuantizationReport:
         UnsupportedError: The model is quantized already, too old, or has nothing to quantize.
     """
     settings = request.settings
-    with tempfile.TemporaryDirectory() as scratch:
-        folded = fold(request.artifact.path, Path(scratch) / "folded.onnx")
+    with scratch_folder("quantize") as scratch:
+        folded = fold(request.artifact.path, scratch / "folded.onnx")
     model = prepared(folded, settings.keep_float)
     plan = make_plan(model, settings.keep_float)
     ranges = calibrate(
