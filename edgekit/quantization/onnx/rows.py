@@ -16,7 +16,7 @@ from edgekit.core.tensors import FloatArray
 from edgekit.quantization.onnx.graph import float_tensors
 from edgekit.quantization.onnx.products import constant, multiplying, products_among, weight_of
 from edgekit.quantization.rounding import LEVELS, scale_of
-from edgekit.quantization.smoothing import OUTLIERS, Channels, Smoothing, smoothings
+from edgekit.quantization.smoothing import OUTLIERS, Channels, Smoothing, groups_of, smoothings
 
 RUNTIME = (
     "they do so by standard operators, with a few channels in float, because a target has no int8 "
@@ -27,9 +27,6 @@ RUNTIME = (
 _ZERO_POINT = np.uint8(128)
 _SMALLEST_STEP = np.float32(1e-12)
 """A row that holds one value all over is divided by this, not by 0."""
-
-_GROUP = 128
-"""Channels of a group, at least. With one group a row, all-MiniLM-L6-v2 has 2 dB less."""
 
 _AXES_AS_INPUT = 18
 """The opset from which ReduceMax takes its axes as an input."""
@@ -69,11 +66,6 @@ def row_products(
     return {
         n.name: _rounded(weight_of(n, values), smooth[n.input[0]], ranks[n.input[0]]) for n in found
     }
-
-
-def groups_of(channels: int) -> int:
-    """Return how many groups of one size, of at least 128, so many channels are parted into."""
-    return max(count for count in range(1, max(2, channels // _GROUP + 1)) if channels % count == 0)
 
 
 def row_input(model: onnx.ModelProto, source: str, product: RowProduct) -> Iterator[onnx.NodeProto]:

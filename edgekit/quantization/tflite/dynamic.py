@@ -1,7 +1,7 @@
 """TFLite layers whose inputs are scaled as the model runs, and the smoothing before them."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from ai_edge_litert.tools import flatbuffer_utils
 from edgekit.core.tensors import FloatArray
 from edgekit.quantization.plan import Plan
 from edgekit.quantization.rounding import scale_of
-from edgekit.quantization.smoothing import OUTLIERS, Channels, Smoothing, smoothings
+from edgekit.quantization.smoothing import OUTLIERS, Channels, Smoothing, groups_of, smoothings
 from edgekit.quantization.tflite.plan import EMBEDDING, feeding_loops, is_stored, tensor_name
 from edgekit.runtimes.tflite.graph import GraphWriter
 from edgekit.runtimes.tflite.schema import operator_name, operator_type
@@ -21,6 +21,9 @@ RUNTIME = (
     "for both"
 )
 """Where files with such layers run, for people."""
+
+PART = ".smooth.part"
+"""What parts of a layer, but for the first, are called after the name of the layer."""
 
 _LAYER = "FULLY_CONNECTED"
 
@@ -103,10 +106,9 @@ def smoothed(
             continue
         out = GraphWriter(model, graph, f"{tensor_name(graph.tensors[operator.outputs[0]])}.smooth")
         if name not in inputs:
-            inputs[name] = _parted(out, int(operator.inputs[0]), smooth[name])
-        answer[tensor_name(graph.tensors[operator.inputs[1]])] = _smooth(
-            out, operator, inputs[name], smooth[name], moved
-        )
+            groups = 1 if name in last else groups_of(len(smooth[name].multiplier))
+            inputs[name] = _parted(out, int(operator.inputs[0]), smooth[name], groups)
+        answer |= _smooth(out, operator, inputs[name], smooth[name], moved)
         operators += out.operators
     graph.operators = operators
     return model, answer
@@ -127,9 +129,9 @@ def set_weights(model: schema.ModelT, weights: Mapping[str, Rounded]) -> None:
 
 @dataclass(frozen=True)
 class _Parted:
-    """Where a smoothed tensor is, and where its outliers are, which are none below 0."""
+    """Where the groups of channels of a smoothed tensor are, and its outliers; below 0 if none."""
 
-    smooth: int
+    groups: tuple[int, ...]
     outliers: int
 
 
@@ -137,20 +139,25 @@ def _source(graph: schema.SubGraphT, layer: schema.OperatorT) -> str:
     return tensor_name(graph.tensors[layer.inputs[0]])
 
 
-def _parted(out: GraphWriter, source: int, smooth: Smoothing) -> _Parted:
-    """Multiply the channels of a tensor, and gather its outliers, if there are any."""
+def _parted(out: GraphWriter, source: int, smooth: Smoothing, groups: int) -> _Parted:
+    """Multiply the channels of a tensor, part them, and gather its outliers, if there are any."""
+    code = schema.BuiltinOperator
     shape = [int(size) for size in out.graph.tensors[source].shape]
     target = out.tensor(shape)
     inputs = [source, out.constant(smooth.multiplier, np.float32)]
-    out.add(schema.BuiltinOperator.MUL, inputs, [target], schema.MulOptionsT())
+    out.add(code.MUL, inputs, [target], schema.MulOptionsT())
+    parts = [target]
+    axis = len(shape) - 1
+    if groups > 1:
+        parts = [out.tensor([*shape[:-1], shape[-1] // groups]) for _ in range(groups)]
+        options = schema.SplitOptionsT(numSplits=groups)
+        out.add(code.SPLIT, [out.constant(axis), target], parts, options)
     if not smooth.outliers.size:
-        return _Parted(target, -1)
+        return _Parted(tuple(parts), -1)
     gathered = out.tensor([*shape[:-1], smooth.outliers.size])
-    options = schema.GatherOptionsT(axis=len(shape) - 1)
-    out.add(
-        schema.BuiltinOperator.GATHER, [source, out.constant(smooth.outliers)], [gathered], options
-    )
-    return _Parted(target, gathered)
+    options = schema.GatherOptionsT(axis=axis)
+    out.add(code.GATHER, [source, out.constant(smooth.outliers)], [gathered], options)
+    return _Parted(tuple(parts), gathered)
 
 
 def _smooth(
@@ -159,39 +166,61 @@ def _smooth(
     source: _Parted,
     smooth: Smoothing,
     moved: dict[int, int],
-) -> Rounded:
-    """Let a layer read a smoothed tensor, and add what outliers of it come to.
+) -> Mapping[str, Rounded]:
+    """Let a layer read the first group of a smoothed tensor, and add what the rest comes to.
 
     Where the result then is in another tensor, `moved` says so: the layer keeps its name.
+
+    Returns:
+        The weights of all groups, by name.
     """
     given = _weight(out.model, layer).T
-    weight = smooth.weight(given)
-    tensor = out.graph.tensors[layer.inputs[1]]
-    tensor.buffer = len(out.model.buffers)
-    content = np.ascontiguousarray(weight.T)
-    out.model.buffers.append(schema.BufferT(data=content.view(np.uint8).ravel()))
-    layer.inputs = [source.smooth, *layer.inputs[1:]]
+    smoothed = smooth.weight(given)
+    parts = smoothed.reshape(len(source.groups), -1, smoothed.shape[1])
+    scales = scale_of(parts, (1,))[:, 0].astype(np.float32)
+    of_channels = np.repeat(scales, parts.shape[1], axis=0)
+    levels = smooth.levels(smoothed, of_channels).reshape(parts.shape)
+    result = int(layer.outputs[0])
+    name = tensor_name(out.graph.tensors[result])
+    first, *others = (out.constant(part.T, np.float32) for part in parts)
+    layer.inputs = [source.groups[0], first, *layer.inputs[2:]]
     out.operators.append(layer)
+    terms = [
+        _product(out, layer, group, weight, f"{name}{PART}{place}")
+        for place, (group, weight) in enumerate(zip(source.groups[1:], others, strict=True), 1)
+    ]
     if smooth.outliers.size:
-        of_outliers = out.constant(given[smooth.outliers].T, np.float32)
-        result = int(layer.outputs[0])
-        shape = out.graph.tensors[result].shape
-        options = schema.FullyConnectedOptionsT(keepNumDims=layer.builtinOptions.keepNumDims)
-        code = schema.BuiltinOperator
-        part = out.add(
-            code.FULLY_CONNECTED,
-            [source.outliers, of_outliers, -1],
-            [out.tensor(shape)],
-            options,
-        )
-        moved[result] = out.tensor(shape)
-        after = schema.AddOptionsT(
-            fusedActivationFunction=layer.builtinOptions.fusedActivationFunction
-        )
-        layer.builtinOptions.fusedActivationFunction = schema.ActivationFunctionType.NONE
-        out.add(code.ADD, [result, part], [moved[result]], after)
-    scale = scale_of(weight, (0,))[0].astype(np.float32)
-    return Rounded(smooth.levels(weight, scale).T, scale)
+        weight = out.constant(given[smooth.outliers].T, np.float32)
+        terms.append(_product(out, layer, source.outliers, weight, f"{name}.smooth.outliers"))
+    if terms:
+        moved[result] = _sum(out, layer, terms)
+    names = (tensor_name(out.graph.tensors[place]) for place in (first, *others))
+    return {
+        name: Rounded(of_part.T, scale)
+        for name, of_part, scale in zip(names, levels, scales, strict=True)
+    }
+
+
+def _product(out: GraphWriter, layer: schema.OperatorT, source: int, weight: int, name: str) -> int:
+    """Multiply a part of the channels that `layer` reads, in a tensor of its own."""
+    target = out.tensor(out.graph.tensors[layer.outputs[0]].shape)
+    out.graph.tensors[target].name = name.encode()
+    options = schema.FullyConnectedOptionsT(keepNumDims=layer.builtinOptions.keepNumDims)
+    inputs = [source, weight, -1]
+    return out.add(schema.BuiltinOperator.FULLY_CONNECTED, inputs, [target], options)
+
+
+def _sum(out: GraphWriter, layer: schema.OperatorT, terms: Sequence[int]) -> int:
+    """Add `terms` to what `layer` computes, and do what it does after its own sum."""
+    total = int(layer.outputs[0])
+    shape = out.graph.tensors[total].shape
+    activation = layer.builtinOptions.fusedActivationFunction
+    layer.builtinOptions.fusedActivationFunction = schema.ActivationFunctionType.NONE
+    for term in terms:
+        last = activation if term == terms[-1] else schema.ActivationFunctionType.NONE
+        options = schema.AddOptionsT(fusedActivationFunction=last)
+        total = out.add(schema.BuiltinOperator.ADD, [total, term], [out.tensor(shape)], options)
+    return total
 
 
 def _layers(model: schema.ModelT, names: Collection[str]) -> list[schema.OperatorT]:

@@ -32,6 +32,7 @@ from edgekit.quantization.smoothing import observe_channels
 from edgekit.quantization.tflite.biases import flatten_biases
 from edgekit.quantization.tflite.constants import readers_of_constants, store_constants
 from edgekit.quantization.tflite.dynamic import (
+    PART,
     RUNTIME,
     Rounded,
     can_be_dynamic,
@@ -350,8 +351,9 @@ def _hybrid(model: schema.ModelT, plan: Plan) -> list[Operator]:
 
 
 def _pattern(operators: Sequence[Operator]) -> str:
-    """Return a regular expression for the scopes of exactly these operators."""
-    scopes = (re.escape("".join(f"{name};" for name in o.outputs)) for o in operators)
+    """Return a regular expression for the scopes of exactly these operators, in all their parts."""
+    part = rf"(?:{re.escape(PART)}\d+)?;"
+    scopes = (part.join([*map(re.escape, o.outputs), ""]) for o in operators)
     return f"^(?:{'|'.join(scopes) or '(?!)'})$"
 
 

@@ -178,6 +178,19 @@ def test_a_few_of_many_channels_are_multiplied_in_float(tmp_path: Path, activati
     assert open_artifact(made.path).signature == made.artifact.signature
 
 
+def test_groups_of_channels_have_scales_of_their_own(tmp_path: Path) -> None:
+    wide = np.random.default_rng(0).standard_normal((40, 256)).astype(np.float32)
+    settings = QuantizeSettings(scales=Scales.DYNAMIC)
+
+    made = quantized(tmp_path, Format.TFLITE, outlying(256), settings, x=wide)
+
+    model = flatbuffer_utils.read_model_from_bytearray(made.path.read_bytes())
+    of_groups = [t for t in model.subgraphs[0].tensors if list(t.shape) == [256, 128]]
+    # Two each of three layers; nothing can be added to the last, an output of the model.
+    assert [len(weight.quantization.scale) for weight in of_groups] == [256] * 6
+    assert {weight.type for weight in of_groups} == {schema.TensorType.INT8}
+
+
 def test_scales_are_static_where_older_runtimes_count(tmp_path: Path) -> None:
     settings = QuantizeSettings(scales=Scales.DYNAMIC)
 
