@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,18 @@ LABELS = "labels"
 _MANIFEST = "samples.json"
 
 _ELEMENTS = {dtype.value for dtype in DType}
+
+
+@dataclass(frozen=True)
+class Example:
+    """What any sample looks like, by the names of its arrays.
+
+    `shapes` has that of each array; `numbers` the values of those that are a single integer or
+    truth value, the same one in all samples.
+    """
+
+    shapes: dict[str, tuple[int, ...]]
+    numbers: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -44,9 +57,14 @@ class Samples:
         }
 
     @property
-    def example(self) -> dict[str, tuple[int, ...]]:
-        """The shape of what one sample holds, by the name of its array."""
-        return {name: array.shape[1:] for name, array in self.inputs(0, 1).items()}
+    def example(self) -> Example:
+        """What any sample looks like."""
+        files = zip(self.names, self.files, strict=True)
+        arrays = {name: _open(self.directory, file)[: self.count] for name, file in files}
+        return Example(
+            {name: array.shape[1:] for name, array in arrays.items()},
+            {name: int(array.flat[0]) for name, array in arrays.items() if _is_one_number(array)},
+        )
 
     def labels(self, start: int = 0, stop: int | None = None) -> Array:
         """Return the labels of rows `start` to `stop`, shape `[rows, ...]`.
@@ -247,3 +265,8 @@ def _rows_that_are_not_finite(array: Array) -> IntArray:
         return np.zeros(0, np.int64)
     broken = ~np.isfinite(array)
     return np.flatnonzero(broken.any(axis=tuple(range(1, array.ndim))))
+
+
+def _is_one_number(array: Array) -> bool:
+    is_whole = array.dtype.kind in "iub" and math.prod(array.shape[1:]) == 1
+    return is_whole and bool((array == array.flat[0]).all())

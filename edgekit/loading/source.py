@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgekit.core.samples import Example
+
 SOURCE_FILE = "source.onnx"
 """What an ONNX file is called beside the weights that were made from it."""
 
@@ -27,15 +29,14 @@ class ModelSource:
 class OnnxSource:
     """An ONNX file that is read as a module; `sha256` says which bytes exactly.
 
-    `example` has the shape of what one sample holds, by the name of its array: a file that cannot
-    be read with dynamic axes is read with these sizes.
+    A file that cannot be read with all that it leaves open is held to `example`.
     A training function of the recipe's own is looked up in `code_directory`.
     """
 
     file: Path
     sha256: str
     code_directory: Path
-    example: dict[str, tuple[int, ...]]
+    example: Example
 
 
 Source = ModelSource | OnnxSource

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgekit.core.artifact import Artifact, Format, file_sha256
-from edgekit.core.model import SavedModel
+from edgekit.core.model import Change, SavedModel
 from edgekit.core.process import call
 from edgekit.core.progress import Progress
 from edgekit.core.samples import Samples
@@ -19,7 +19,7 @@ from edgekit.loading.artifact import open_artifact
 from edgekit.loading.onnx_normalize import normalize_onnx
 from edgekit.loading.source import SOURCE_FILE, OnnxSource
 from edgekit.pipeline import tasks
-from edgekit.pipeline.preflight import refuse_quantized, require_extras
+from edgekit.pipeline.preflight import refuse_no_float, require_extras
 from edgekit.pipeline.workbench import USER_CODE
 from edgekit.pruning.settings import PruneSettings
 from edgekit.runtimes.execute import execute
@@ -49,7 +49,7 @@ def read(artifact: Artifact, samples: Samples, folder: Path, progress: Progress)
             f"{artifact.path} is a TFLite file, and those cannot be turned back into a module",
             hint="start from the ONNX or PyTorch model that it was made from",
         )
-    refuse_quantized(artifact)
+    refuse_no_float(artifact)
     require_extras("reading an ONNX file as a module", ("torch",))
     file = folder / SOURCE_FILE
     normalize_onnx(artifact.path, file, raise_opset=False)
@@ -129,12 +129,16 @@ def write(
 
 @dataclass(frozen=True)
 class Converted:
-    """A file of another format, and how close it is to the ONNX file on the same samples."""
+    """A file of another format, and how close it is to the ONNX file on the same samples.
+
+    `history` says how the ONNX file was read.
+    """
 
     artifact: Artifact
     relative_error: float
     output: str
     samples: int
+    history: tuple[Change, ...]
     notes: tuple[str, ...]
 
 
@@ -151,11 +155,12 @@ def to_tflite(
         StorageError: `out` cannot be written.
     """
     some = samples.head(ExportSettings().check_samples)
-    report = write(read(artifact, some, folder, progress), some, Format.TFLITE, out, progress)
+    one = read(artifact, samples, folder, progress)
+    report = write(one, some, Format.TFLITE, out, progress)
     made = open_artifact(out)
     found = execute(made, some, folder / "found", progress=progress)
     wanted = execute(artifact, some, folder / "wanted", progress=progress)
     # The names of outputs agree, or else their order does.
     errors = relative_errors(wanted, dict(zip(wanted, found.values(), strict=True)))
     worst = max(errors, key=lambda name: errors[name])
-    return Converted(made, errors[worst], worst, some.count, report.notes)
+    return Converted(made, errors[worst], worst, some.count, one.model.history, report.notes)

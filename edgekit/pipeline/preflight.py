@@ -8,6 +8,7 @@ from edgekit.config.sections import FactoryModel, FileModel
 from edgekit.core.artifact import Artifact, Format, Precision
 from edgekit.errors import MissingExtraError, UnsupportedError
 from edgekit.loading.artifact import open_artifact
+from edgekit.quantization.quantize import refuse_quantized
 from edgekit.runtimes.inspect import recognise
 
 _MODULES = {
@@ -33,13 +34,14 @@ def refuse_what_cannot_run(recipe: Recipe) -> None:
             hint=f"pip install 'edgekit[{','.join(missing)}]'",
         )
     if isinstance(recipe.model, FileModel):
-        wants_float = recipe.quantize is not None and not recipe.quantize.allow_quantized
-        if recipe.needs_module or wants_float:
+        if recipe.needs_module:
+            refuse_no_float(open_artifact(recipe.model.file))
+        elif recipe.quantize is not None and not recipe.quantize.allow_quantized:
             refuse_quantized(open_artifact(recipe.model.file))
 
 
-def refuse_quantized(artifact: Artifact) -> None:
-    """Refuse what only a float file can be asked.
+def refuse_no_float(artifact: Artifact) -> None:
+    """Refuse to read a file as a module that only a float file can be read as.
 
     Raises:
         UnsupportedError: The file is quantized already.
@@ -47,8 +49,7 @@ def refuse_quantized(artifact: Artifact) -> None:
     if artifact.precision is Precision.INT8:
         raise UnsupportedError(
             f"{artifact.path} is quantized already, and this needs a float model",
-            hint="start from the float file that it was made from; to pass the file through as "
-            "it is, set allow_quantized (--allow-quantized)",
+            hint="start from the float file that it was made from",
         )
 
 

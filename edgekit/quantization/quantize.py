@@ -46,12 +46,7 @@ def quantize(
         MissingExtraError: TFLite files are quantized by a package that is not installed.
         StorageError: `out` cannot be written.
     """
-    if artifact.precision is Precision.INT8:
-        raise UnsupportedError(
-            f"{artifact.path} is quantized already",
-            hint="quantize the float file that it was made from, or pass this one through with "
-            "allow_quantized (--allow-quantized)",
-        )
+    refuse_quantized(artifact)
     if artifact.format is Format.TFLITE and importlib.util.find_spec("ai_edge_quantizer") is None:
         missing = MissingExtraError.for_extra("tflite", needed_for="quantizing a .tflite file")
         raise missing
@@ -73,6 +68,20 @@ def quantize(
         )
     notes = (*_notes(settings, used), *report.notes, *_size_notes(report))
     return replace(report, path=out, notes=notes)
+
+
+def refuse_quantized(artifact: Artifact) -> None:
+    """Refuse to quantize a file a second time.
+
+    Raises:
+        UnsupportedError: It is quantized already.
+    """
+    if artifact.precision is Precision.INT8:
+        raise UnsupportedError(
+            f"{artifact.path} is quantized already",
+            hint="quantize the float file that it was made from, or pass this one through with "
+            "allow_quantized (--allow-quantized)",
+        )
 
 
 def _notes(settings: QuantizeSettings, used: Samples) -> tuple[str, ...]:

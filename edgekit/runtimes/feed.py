@@ -81,12 +81,18 @@ def convert(array: Array, spec: TensorSpec) -> Array:
 def batch_of(signature: Signature) -> int | None:
     """Return how many rows one call takes: a number, or `None` for any.
 
-    A call takes one row where some input has no axis for more (see `has_batch`).
+    A call takes one row where some input has no axis for more (see `has_batch`), or where the
+    first axis of an output does not grow with the batch: `[steps, batch, classes]`.
     """
     specs = signature.inputs
     if not all(has_batch(spec, specs) for spec in specs):
         return 1
-    return next((size for spec in specs if isinstance(size := spec.shape[0], int)), None)
+    fixed = next((size for spec in specs if isinstance(size := spec.shape[0], int)), None)
+    if fixed is None and any(
+        isinstance(one.shape[0], int) for one in signature.outputs if one.shape
+    ):
+        return 1
+    return fixed
 
 
 def has_batch(spec: TensorSpec, inputs: Sequence[TensorSpec]) -> bool:

@@ -69,6 +69,18 @@ def test_what_is_pruned_without_labels_is_taught_by_the_whole_model(
     assert ran.json["fidelity"]["samples"] == 48
 
 
+def test_what_is_not_tuned_is_read_on_the_samples_that_it_is_tested_on(shell: Shell) -> None:
+    model = onnx_models.cnn()
+    for dim in model.graph.input[0].type.tensor_type.shape.dim[2:]:
+        dim.dim_param = "side"  # random samples would not know its size
+    onnx_models.write(model, Path("free.onnx"))
+
+    ran = shell("prune", "free.onnx", "--test", "samples.npz", "--json", "-q")
+
+    assert ran.code == 0, ran.err
+    assert ran.json["fidelity"]["samples"] == 48
+
+
 def test_quantize_turns_an_onnx_file_into_int8_tflite(shell: Shell, cnn: Path) -> None:
     options = ["--format", "tflite", "--calib", "samples.npz", "--test", "samples.npz"]
 
@@ -108,7 +120,8 @@ def test_what_is_quantized_already_is_refused_or_passed_through_as_asked(shell: 
 
     for ran in refused:
         assert ran.code == 4
-        assert "is quantized already" in ran.err
+        assert "int8.onnx is quantized already" in ran.err
+        assert "converted" not in ran.err  # where edgekit's own copy lies
     assert passed.code == 0
     assert Path("out.onnx").read_bytes() == file.read_bytes()
 

@@ -113,6 +113,7 @@ def _export_file(out: Output, asked: Asked) -> None:
 
 
 def _tell(out: Output, made: "Converted", source: "Artifact", *, is_random: bool) -> None:
+    from edgekit.core import wire
     from edgekit.units import format_bytes
 
     kind = "random samples" if is_random else "samples"
@@ -125,6 +126,7 @@ def _tell(out: Output, made: "Converted", source: "Artifact", *, is_random: bool
     rows = [
         ["file", str(made.artifact.path)],
         ["size", f"{format_bytes(size_bytes)}, {ratio:.2f} of {source.path.name}"],
+        *([change.step, change.summary] for change in made.history),
         ["check", checked],
         *(["note", note] for note in made.notes),
     ]
@@ -136,6 +138,7 @@ def _tell(out: Output, made: "Converted", source: "Artifact", *, is_random: bool
         "output": made.output,
         "samples": made.samples,
         "random_samples": is_random,
+        "changes": [wire.plain(change) for change in made.history],
         "notes": made.notes,
     }
     out.result(columns(rows), plain)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edgekit.training.settings import FitSettings
 
 _TRACED, _COMPARED = 16, 256
-"""Samples that stand in where none are named, and those compared where none are for testing."""
+"""Random samples where none are named, and those compared where none are for testing."""
 
 
 @dataclass(frozen=True)
@@ -141,9 +141,13 @@ def _samples(asked: Asked, artifact: "Artifact", folder: Path) -> "tuple[Samples
     """Return what is tuned and traced on, and what is compared on."""
     from edgekit.cli.samples import named_or_random
 
-    train = named_or_random(asked.train, artifact.signature, _TRACED, folder / "train")
+    train = named_or_random(
+        asked.train or asked.test, artifact.signature, _TRACED, folder / "train"
+    )
     if asked.test is None:
         return train, train.head(_COMPARED)
+    if asked.train is None:
+        return train, train
     return train, named_or_random(asked.test, artifact.signature, 0, folder / "test")
 
 

@@ -130,7 +130,7 @@ def command(out: Output, asked: Asked) -> None:
     from edgekit.core.workspace import refuse_overwrite
     from edgekit.loading.artifact import open_artifact
     from edgekit.pipeline import old_runtime
-    from edgekit.quantization.quantize import quantize
+    from edgekit.quantization.quantize import quantize, refuse_quantized
 
     settings, by = _settings(asked), judge(asked.metric, asked.max_loss, asked.test)
     _refuse_contradictions(asked)
@@ -139,11 +139,12 @@ def command(out: Output, asked: Asked) -> None:
     if asked.allow_quantized and artifact.precision is Precision.INT8:
         _pass_through(out, asked, artifact)
         return
+    refuse_quantized(artifact)
     runs_on = _destination(asked, artifact.format)
     with scratch_folder("command") as folder, out.progress() as progress:
         calibration, test = _samples(asked, artifact, folder)
         by.refuse_unfit(test, asked.test, artifact)
-        source = _in_format(asked, artifact, calibration, folder, progress)
+        source, read = _in_format(asked, artifact, calibration, folder, progress)
         report = quantize(
             source, calibration, settings, asked.destination, destination=runs_on, progress=progress
         )
@@ -156,7 +157,7 @@ def command(out: Output, asked: Asked) -> None:
         # Of the same format, it is MODEL that the user compares with, not its normal form.
         plain = artifact if artifact.format is made.format else source
         timed = time_pair(source, made, calibration, progress)
-        seen = _noticed(calibration, test) if asked.calib else ()
+        seen = (*read, *(_noticed(calibration, test) if asked.calib else ()))
     over = by.over(fidelity)
     _tell(out, _Quantized(report, plain.size_bytes, timed, seen), fidelity, over)
     if over:
@@ -212,8 +213,11 @@ def _in_format(
     samples: "Samples",
     folder: Path,
     progress: "Progress",
-) -> "Artifact":
-    """Return the float file to quantize: of the format asked for, in the form that takes int8."""
+) -> "tuple[Artifact, tuple[str, ...]]":
+    """Return the float file to quantize and notes on how it was made.
+
+    It is of the format asked for, in the form that takes int8.
+    """
     from edgekit.loading.artifact import open_artifact
     from edgekit.loading.onnx_normalize import normalize_onnx
     from edgekit.pipeline.onnx_file import to_tflite
@@ -221,12 +225,12 @@ def _in_format(
     converted = folder / "converted"
     if asked.file_format not in {None, artifact.format.value}:
         made = to_tflite(artifact, samples, converted / "model.tflite", converted, progress)
-        return made.artifact
+        return made.artifact, tuple(change.summary for change in made.history)
     if artifact.format is Format.TFLITE:
-        return artifact
+        return artifact, ()
     # Old opsets know no scale per channel, and weights in Constant nodes are found by nobody.
     normalize_onnx(artifact.path, converted / "model.onnx")
-    return open_artifact(converted / "model.onnx")
+    return open_artifact(converted / "model.onnx"), ()
 
 
 def _noticed(calibration: "Samples", test: "Samples") -> tuple[str, ...]:

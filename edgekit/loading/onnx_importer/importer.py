@@ -14,11 +14,12 @@ from onnx import inliner
 from torch import fx
 
 from edgekit.core.model import Change, Model
+from edgekit.core.samples import Example
 from edgekit.core.tensors import Dim, Signature, TensorSpec, axis_name
 from edgekit.errors import InputRefusedError, UnsupportedError
 from edgekit.loading.onnx_importer.builder import Builder
 from edgekit.loading.onnx_importer.dtypes import edgekit_dtype, tensor_from_proto, torch_dtype
-from edgekit.loading.onnx_importer.fixed_axes import Example, fixed_forms
+from edgekit.loading.onnx_importer.fixed_inputs import fixed_forms
 from edgekit.loading.onnx_importer.node import OnnxNode
 from edgekit.loading.onnx_importer.refusals import (
     STANDARD_DOMAINS,
@@ -49,8 +50,8 @@ def import_onnx(path: Path, example: Example | None = None) -> Model:
     of inputs and outputs and of dynamic axes are kept: the module takes the inputs in order,
     or by name, and returns a dictionary of outputs by name.
 
-    A model that cannot be read with its axes dynamic is read with their sizes in `example`, which
-    has the shape of what one sample holds for each input.
+    A model that cannot be read with its axes dynamic is read with their sizes in `example`, and
+    where that is not enough, with the numbers that inputs are in all samples.
 
     Raises:
         InputRefusedError: The file is no ONNX model, or contradicts itself.
@@ -65,13 +66,13 @@ def import_onnx(path: Path, example: Example | None = None) -> Model:
     try:
         return import_model(proto, str(path))
     except UnsupportedError as error:
-        return _import_fixed(proto, str(path), example or {}, error)
+        return _import_fixed(proto, str(path), example or Example({}), error)
 
 
 def _import_fixed(
     proto: onnx.ModelProto, source: str, example: Example, error: UnsupportedError
 ) -> Model:
-    """Import a model with fewer dynamic axes than it has, after it failed with all of them."""
+    """Import a model with less left open than it leaves, after it failed as it is."""
     for form, told in fixed_forms(proto, example):
         try:
             model = import_model(form, source)

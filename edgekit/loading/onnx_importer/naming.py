@@ -7,8 +7,9 @@ from typing import cast
 import torch
 from torch import nn
 
-_RESERVED = frozenset(dir(nn.Module()))
-"""A module's own attributes (`training`, `float`, ...) cannot name a part of it."""
+_RESERVED = frozenset({*dir(nn.Module()), *keyword.kwlist})
+"""Neither a module's own attributes (`training`, `float`, ...) nor words of Python's grammar (the
+`while` of a Keras loop) can name a part of it."""
 
 
 def identifier(name: str) -> str:

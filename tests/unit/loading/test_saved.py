@@ -14,7 +14,7 @@ from torch import nn
 from edgekit.core import wire
 from edgekit.core.artifact import file_sha256
 from edgekit.core.model import Change, Model, SavedModel, run_module
-from edgekit.core.samples import save_samples
+from edgekit.core.samples import Example, save_samples
 from edgekit.errors import InputRefusedError, UnsupportedError
 from edgekit.loading.factory import build_model
 from edgekit.loading.onnx_importer import import_onnx
@@ -216,7 +216,7 @@ def image_of(model: Model) -> torch.Tensor:
 
 def onnx_source(folder: Path) -> OnnxSource:
     file = onnx_models.write(onnx_models.cnn(), folder / "cnn.onnx")
-    return OnnxSource(file, file_sha256(file), folder, {})
+    return OnnxSource(file, file_sha256(file), folder, Example({}))
 
 
 def test_a_pruned_onnx_model_comes_back_without_the_file_it_came_from(tmp_path: Path) -> None:

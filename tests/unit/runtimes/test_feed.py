@@ -93,6 +93,15 @@ def test_batch_is_what_the_first_axes_agree_on(
     assert batch_of(Signature(specs, ())) == batch
 
 
+@pytest.mark.parametrize(
+    ("output", "batch"), [((20, "n", 37), 1), (("n", 37), None), (("m", 37), None), ((), None)]
+)
+def test_outputs_whose_first_axis_is_no_batch_are_had_one_sample_at_a_time(
+    output: tuple[int | str, ...], batch: int | None
+) -> None:
+    assert batch_of(Signature((ints("x", "n", 3),), (ints("y", *output),))) == batch
+
+
 @pytest.mark.parametrize("first", [1, "n"])
 def test_a_state_that_has_no_batch_is_fed_whole_from_each_sample(
     first: int | str, tmp_path: Path

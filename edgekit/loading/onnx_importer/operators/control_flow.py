@@ -35,7 +35,7 @@ def _selected(builder: Builder, condition: Value, left: Value, right: Value) -> 
     # weights must also be pruned and quantized.
     if isinstance(left, ValueSequence) or isinstance(right, ValueSequence):
         raise RefusedNodeError("its branches return sequences and depend on the model's inputs")
-    if builder.static_dims(left) != builder.static_dims(right):
+    if not builder.has_shape(left, builder.dims(right)):
         raise RefusedNodeError(
             "its branches return different shapes and which one is taken depends on the inputs"
         )
