@@ -237,7 +237,10 @@ def _source(recipe: Recipe, folder: Path, samples: Samples) -> Source:
 
 
 def _label_uses(recipe: Recipe, splits: Splits) -> tasks.LabelUses:
-    fits = tuple(fit for fit in (recipe.train, recipe.finetune) if fit is not None)
+    tuned = recipe.finetune
+    # A teacher that has all of the loss leaves nothing to the labels.
+    by_labels = None if tuned is not None and not tuned.distillation.reads_labels else tuned
+    fits = tuple(fit for fit in (recipe.train, by_labels) if fit is not None)
     return tasks.LabelUses(splits, fits, recipe.verify or VerifySettings())
 
 

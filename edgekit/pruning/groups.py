@@ -185,7 +185,8 @@ class Groups:
             self._module.get_submodule(".".join(parts[:depth]))
             for group in groups
             for parts in [group.shown.layer.split(".")]
-            for depth in reversed(range(len(parts)))
+            for depth in reversed(range(len(parts) + 1))
+            if ".".join(parts[:depth]) in self._names.values()
         )
         for part in around:
             sizes = [

@@ -24,6 +24,11 @@ class Distillation:
     weight: Annotated[Percent, Field(ge=0, le=100)] = 50.0
     temperature: Annotated[float, Field(gt=0)] = 4.0
 
+    @property
+    def reads_labels(self) -> bool:
+        """Whether the labels say anything beside a teacher."""
+        return self.weight < 100
+
 
 @dataclass(frozen=True)
 class FitSettings:

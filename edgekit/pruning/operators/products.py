@@ -22,8 +22,7 @@ def product_and_sum(trace: Trace, call: Call) -> None:
 def _multiply(trace: Trace, left: Tensor, right: Tensor, out: Tensor) -> None:
     first, second = trace.known(left), trace.known(right)
     if isinstance(first, Weight) and isinstance(second, Weight):
-        trace.block("a product of weights", (left, right))
-        trace.set(out, Value(torch.zeros((), dtype=torch.int64)))
+        trace.set(out, Value(_of_two_weights(trace, left, right)))
     elif isinstance(second, Weight):
         made = _by_weight(trace, _numbers(trace, left, -1), second)
         trace.set(out, Value(made))
@@ -34,6 +33,23 @@ def _multiply(trace: Trace, left: Tensor, right: Tensor, out: Tensor) -> None:
         trace.set(out, Value(made[:, None]))
     else:
         trace.set(out, Value(_of_two_values(trace, left, right, out)))
+
+
+def _of_two_weights(trace: Trace, left: Tensor, right: Tensor) -> Tensor:
+    """Follow a learned value, such as a query or a first state, times a weight; return `[m]`.
+
+    Only what is added up can leave; how many such values there are stays.
+    """
+    first, second = trace.known(left), trace.known(right)
+    assert isinstance(first, Weight)
+    assert isinstance(second, Weight)
+    features = _axis(first, -1)
+    if features is None:
+        trace.block("a product of weights", (left, right))
+        return torch.zeros((), dtype=torch.int64)
+    for axis in set(range(len(first.places))) - {features}:
+        trace.ties.fix(trace.slots[Slot(first.name, axis)])
+    return _by_weight(trace, trace.slot(first, features, first.places[features]), second)
 
 
 def _numbers(trace: Trace, tensor: Tensor, axis: int) -> Tensor | None:

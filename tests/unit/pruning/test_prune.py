@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from support.pruned import NormOfFilters
+from support.pruned import NormOfFilters, pruned_alone
 from support.torch_models import (
     ATTENTION,
     CONVOLUTIONAL,
@@ -396,3 +396,28 @@ def test_what_has_to_stay_is_put_back_and_said(tmp_path: Path) -> None:
     assert after.history[0].summary.endswith(
         "the model would not run otherwise: first (34.1 % of the parameters)"
     )
+
+
+class Wide(nn.Module):
+    """A layer of its own kind, which keeps its width to shape what it returns."""
+
+    def __init__(self, width: int, inputs: int) -> None:
+        super().__init__()
+        self.width = width
+        self.weight, self.bias = (
+            nn.Parameter(torch.randn(inputs, width)),
+            nn.Parameter(torch.zeros(width)),
+        )
+
+    def forward(self, value: torch.Tensor) -> torch.Tensor:
+        product = torch.addmm(self.bias, value.flatten(0, 1), self.weight)
+        return product.view(*value.shape[:2], self.width)
+
+
+def test_a_layer_that_keeps_its_own_width_is_told_the_new_one(tmp_path: Path) -> None:
+    module = nn.Sequential(Wide(16, 6), nn.ReLU(), Wide(5, 16))
+    features = np.random.default_rng(0).standard_normal((4, 3, 6)).astype(np.float32)
+
+    after = pruned_alone(module, tmp_path, PruneSettings(50.0), input=features).module
+
+    assert [after.get_submodule(name).width for name in "02"] == [8, 5]

@@ -12,7 +12,7 @@ from support.pruned import NormOfFilters, pruned_alone, shrink, silence
 from torch import Tensor, nn
 
 from edgekit.core.tensors import Array
-from edgekit.errors import UsageError
+from edgekit.errors import UnsupportedError
 from edgekit.pruning.settings import PruneSettings
 
 HALF = PruneSettings(50.0, criterion=NormOfFilters())
@@ -220,6 +220,28 @@ def test_a_layer_whose_width_the_code_says_stays_and_is_named(tmp_path: Path) ->
     assert "would not run otherwise: net (79.5 % of the parameters)" in model.history[-1].summary
 
 
+class Learns(nn.Module):
+    """Learns the first state of both its layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Parameter(torch.randn(2, 1, 8))
+        self.net, self.head = nn.GRU(6, 8, 2, batch_first=True), nn.Linear(8, 3)
+
+    def forward(self, features: Tensor) -> Tensor:
+        logits: Tensor = self.head(
+            self.net(features, self.first.expand(-1, len(features), -1))[1][-1]
+        )
+        return logits
+
+
+def test_a_learned_first_state_gets_narrower_with_its_layers(tmp_path: Path) -> None:
+    after = pruned_alone(Learns(), tmp_path, HALF, features=steps()).module
+
+    assert isinstance(after, Learns)
+    assert (after.net.hidden_size, tuple(after.first.shape)) == (4, (2, 1, 4))
+
+
 class Streams(nn.Module):
     """Takes a state and gives it back."""
 
@@ -262,5 +284,5 @@ def test_one_layer_that_has_to_stay_holds_the_others_of_its_module(tmp_path: Pat
             outputs: Tensor = self.net(features)[0]
             return outputs
 
-    with pytest.raises(UsageError, match="no layer can lose a unit"):
+    with pytest.raises(UnsupportedError, match="there is nothing to prune"):
         pruned_alone(Returned(), tmp_path, HALF, features=steps())
