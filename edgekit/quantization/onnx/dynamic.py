@@ -24,13 +24,15 @@ RUNTIME = (
 )
 """Where files with these operators run, for people."""
 
-_BLOCK = 16
+BLOCK = 16
 """Weights in a row of a product that share a scale: 4 bytes a 16 keep a file below 0.32."""
 
 _INT8_ACCURACY = 4
 """The level from which MatMulNBits multiplies in int8."""
 
-_ZERO_POINT = 128
+ZERO_POINT = 128
+"""What is added to a level of MatMulNBits, whose weights are unsigned."""
+
 _SMALLEST_TABLE = 512
 _SMALLEST_PRODUCT = 256 * 256
 """Weights below which a product takes longer so than in float, for one row or for 32."""
@@ -155,13 +157,13 @@ def _blocked(weight: FloatArray, smooth: Smoothing) -> Product:
     """Round a weight `[channels, n]` in blocks of channels that have a scale each."""
     weight = smooth.weight(weight)
     depth, width = weight.shape
-    blocks = -(-depth // _BLOCK)
-    beyond = ((0, blocks * _BLOCK - depth), (0, 0))
-    parts = np.pad(weight, beyond).T.reshape(width, blocks, _BLOCK)
+    blocks = -(-depth // BLOCK)
+    beyond = ((0, blocks * BLOCK - depth), (0, 0))
+    parts = np.pad(weight, beyond).T.reshape(width, blocks, BLOCK)
     scale = scale_of(parts, (2,)).astype(np.float32)
-    of_channels = np.repeat(scale[..., 0], _BLOCK, axis=1)[:, :depth].T
+    of_channels = np.repeat(scale[..., 0], BLOCK, axis=1)[:, :depth].T
     levels = np.pad(smooth.levels(weight, of_channels), beyond)
-    return Product(smooth.multiplier, levels.T.reshape(width, blocks, _BLOCK), scale[..., 0])
+    return Product(smooth.multiplier, levels.T.reshape(width, blocks, BLOCK), scale[..., 0])
 
 
 def _block_product(
@@ -171,7 +173,7 @@ def _block_product(
     name = node.output[0]
     inputs = [
         f"{node.input[0]}/smoothed",
-        constant(graph, f"{name}/levels", (product.levels + _ZERO_POINT).astype(np.uint8)),
+        constant(graph, f"{name}/levels", (product.levels + ZERO_POINT).astype(np.uint8)),
         constant(graph, f"{name}/scale", product.scale),
     ]
     if len(node.input) > 2:
@@ -185,7 +187,7 @@ def _block_product(
         K=len(product.multiplier),
         N=len(product.levels),
         bits=8,
-        block_size=_BLOCK,
+        block_size=BLOCK,
         accuracy_level=_INT8_ACCURACY,
     )
 

@@ -40,6 +40,7 @@ from edgekit.quantization.onnx.recurrent import recurrent_in_int8, with_recurren
 from edgekit.quantization.onnx.rounding import CHANNELS, read_by, round_weights, rounding
 from edgekit.quantization.onnx.rows import RowProduct, row_products
 from edgekit.quantization.onnx.scales import overrides
+from edgekit.quantization.onnx.tied import share_tables, sharing, tied_tables
 from edgekit.quantization.onnx.trim import trim
 from edgekit.quantization.onnx.weights import (
     name_biases_apart,
@@ -84,6 +85,7 @@ def run(request: QuantizeRequest, progress: Progress) -> QuantizationReport:
         return row_products(model, able, channels)
 
     layers = rounding(model, plan.int8)
+    tied = tied_tables(model)
 
     @functools.cache
     def means() -> Mapping[str, FloatArray]:
@@ -94,14 +96,16 @@ def run(request: QuantizeRequest, progress: Progress) -> QuantizationReport:
     def made(part: Plan) -> tuple[onnx.ModelProto, Plan]:
         source = onnx.ModelProto()
         source.CopyFrom(model)
-        part_weights(source.graph, part.int8)
+        shared, rest = sharing(tied, part, in_blocks=in_blocks)
+        part_weights(source.graph, rest.int8)
         name_biases_apart(source.graph)
         chosen = layers & (part.int8 | stored_convolutions(model.graph, part))
         round_weights(
             source.graph, chosen, means() if chosen else {}, per_channel=settings.per_channel
         )
-        pairs = _with_pairs(source, part, settings, ranges)
-        make_dynamic(pairs, part.dynamic, weights() if part.dynamic else {})
+        pairs = _with_pairs(source, rest, settings, ranges)
+        make_dynamic(pairs, rest.dynamic, weights() if part.dynamic else {})
+        share_tables(pairs, shared)
         return with_recurrent_in_int8(pairs, part)
 
     forms = _forms(model, plan, request, made, progress)

@@ -162,20 +162,30 @@ def feeding_loops(model: schema.ModelT) -> frozenset[str]:
     )
 
 
-def with_one_scale(model: schema.ModelT) -> frozenset[str]:
+def with_one_scale(model: schema.ModelT, dynamic: Collection[str]) -> frozenset[str]:
     """Return the names of the operators of the main graph whose weights have one scale for all.
 
     In a FULLY_CONNECTED with few weights a channel, a scale for each, of the weights and of the
-    bias, is as large as they are. From a BATCH_MATMUL with several, LiteRT gives zeros.
+    bias, is as large as they are. From a BATCH_MATMUL with several, LiteRT gives zeros. And what
+    multiplies by a table that rows are looked up in takes the scale of the lookup, which is one
+    unless that is among `dynamic`: so the file holds the table once.
     """
     graph = model.subgraphs[0]
-
-    return frozenset(
-        operator_name(graph, operator)
+    tables = {
+        int(operator.inputs[1])
         for operator in graph.operators
-        if (kind := operator_type(model, operator)) == "BATCH_MATMUL"
-        or (kind == "FULLY_CONNECTED" and graph.tensors[operator.inputs[1]].shape[-1] < _SHORT_ROW)
-    )
+        if operator_type(model, operator) == EMBEDDING
+        and operator_name(graph, operator) not in dynamic
+    }
+
+    def has_one(operator: schema.OperatorT) -> bool:
+        kind = operator_type(model, operator)
+        if kind != "FULLY_CONNECTED":
+            return kind == "BATCH_MATMUL"
+        weight = int(operator.inputs[1])
+        return weight in tables or graph.tensors[weight].shape[-1] < _SHORT_ROW
+
+    return frozenset(operator_name(graph, one) for one in graph.operators if has_one(one))
 
 
 def operators_of(model: schema.ModelT, graph: schema.SubGraphT) -> tuple[Operator, ...]:

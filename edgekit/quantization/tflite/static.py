@@ -148,7 +148,7 @@ def _source(
         layers = plan.int8 - dynamic - feeding_loops(model)
         read = read_by(model, layers)
         means = means_of_channels(_stream(content, read, request, progress), CHANNELS)
-        one_scale = with_one_scale(model) if per_channel else plan.int8
+        one_scale = with_one_scale(model, dynamic) if per_channel else plan.int8
         return rounded_weights(exact, layers, means, one_scale), weights
 
     # All that can be dynamic is smoothed once, also what then stays float: rounding takes a while.
@@ -292,7 +292,7 @@ def _recipe(model: schema.ModelT, plan: Plan, request: QuantizeRequest) -> Recip
     main = [o for o in operators_of(model, model.subgraphs[0]) if o.name in plan.int8]
     feeding = feeding_loops(model)
     static = [o for o in main if o.op_type != EMBEDDING and o.name not in feeding]
-    shared = with_one_scale(model)
+    shared = with_one_scale(model, plan.dynamic)
     for operators, scales in (
         ([o for o in static if o.name not in shared], granularity),
         ([o for o in static if o.name in shared], QuantGranularity.TENSORWISE),

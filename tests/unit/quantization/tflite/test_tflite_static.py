@@ -360,6 +360,34 @@ def test_a_constant_that_joins_an_int8_tensor_is_int8_too(tmp_path: Path) -> Non
     assert sqnr_db(made) > 25
 
 
+@pytest.mark.parametrize("scales", [Scales.STATIC, Scales.DYNAMIC])
+def test_a_table_that_is_looked_up_and_multiplied_is_stored_once(
+    tmp_path: Path, scales: Scales
+) -> None:
+    net = Builder()
+    x, word, scores = (
+        net.tensor("x", [1], "int32"),
+        net.tensor("word", [1, 32]),
+        net.tensor("scores", [1, 200]),
+    )
+    values = np.random.default_rng(0).standard_normal((200, 32)).astype(np.float32)
+    table = net.tensor("table", [200, 32], value=values)
+    plain = (schema.BuiltinOptions.FullyConnectedOptions, schema.FullyConnectedOptionsT())
+    net.operator(schema.BuiltinOperator.EMBEDDING_LOOKUP, [x, table], [word])
+    net.operator(FULLY_CONNECTED, [word, table, -1], [scores], options=plain)
+    model = net.build([x], [scores], names=(["x"], ["scores"]))
+    settings = QuantizeSettings(scales=scales)
+
+    made = quantized(
+        tmp_path, Format.TFLITE, model, settings, x=np.arange(200, dtype=np.int32)[::5]
+    )
+
+    file = flatbuffer_utils.read_model_from_bytearray(made.path.read_bytes())
+    large = [b for b in file.buffers if b.data is not None and len(b.data) >= 200 * 32]
+    assert [len(buffer.data) for buffer in large] == [200 * 32]
+    assert sqnr_db(made) > 30  # one table, rounded, and what is looked up in it
+
+
 def test_each_row_of_a_table_has_a_scale_where_scales_are_dynamic(tmp_path: Path) -> None:
     settings = QuantizeSettings(scales=Scales.DYNAMIC)
 
