@@ -30,7 +30,7 @@ def tied(*, turned: bool = False, lookups: int = 1) -> onnx.ModelProto:
     """
     rng = np.random.default_rng(1)
     table = rng.standard_normal((WORDS, WIDTH)) * rng.uniform(0.2, 2, (WORDS, 1))
-    shape = ["batch"] if turned else ["batch", 3]
+    shape: list[int | str | None] = ["batch"] if turned else ["batch", 3]
     names = [f"tokens{place}" for place in range(lookups)]
     nodes = [
         helper.make_node("Gather", ["table", name], [f"{name}/e"], name=f"{name}/lookup")
