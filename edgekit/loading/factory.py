@@ -1,41 +1,22 @@
 """Calls a recipe's factory, and puts weights into the module that comes back."""
 
 import inspect
-import pickle
-import struct
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
 from edgekit.core.model import Change, Model
 from edgekit.core.samples import Samples
-from edgekit.errors import InputRefusedError, UnsupportedError, UsageError
+from edgekit.errors import UnsupportedError, UsageError
 from edgekit.loading.fast_path import fast_path_differs, leave_fast_path
 from edgekit.loading.plain_weights import make_weights_plain
 from edgekit.loading.source import ModelSource
 from edgekit.loading.trial import find_signature
 from edgekit.loading.user_code import calling_user_code, load_function
+from edgekit.loading.weights import load_weights, some
 from edgekit.runtimes.feed import batch_of
-
-_SHOWN = 8
-_DAMAGED = (
-    SafetensorError,
-    RuntimeError,
-    ValueError,
-    EOFError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    AssertionError,
-    OverflowError,
-    struct.error,
-)
-"""What the two readers raise on bytes that were never weights; PyTorch's names no class."""
 
 
 def build_model(source: ModelSource, samples: Samples) -> Model:
@@ -51,11 +32,12 @@ def build_model(source: ModelSource, samples: Samples) -> Model:
             tensors with a row a sample, or does not repeat itself.
     """
     module = build_module(source)
+    history = []
     if source.weights is not None:
-        _load_weights(module, source.weights)
+        notes = load_weights(module, source.weights)
+        history += [Change("model", note) for note in notes]
     plain = make_weights_plain(module)
     signature = find_signature(module, samples)
-    history = []
     if plain:
         summary = f"weights that were computed in every call are plain now: {', '.join(plain)}"
         history.append(Change("model", summary))
@@ -121,7 +103,7 @@ def _refuse_unusable(module: nn.Module, factory: str) -> None:
     lazy = [n for n, value in parameters.items() if isinstance(value, UninitializedParameter)]
     if lazy:
         raise UsageError(
-            f"'{factory}' returned a module whose sizes are not known yet: {_some(lazy)}",
+            f"'{factory}' returned a module whose sizes are not known yet: {some(lazy)}",
             hint="call the module on an example in the factory, before it is returned",
         )
     away = {value.device.type for value in parameters.values()} - {"cpu"}
@@ -140,70 +122,7 @@ def _refuse_unusable(module: nn.Module, factory: str) -> None:
     packed = [name for name, value in module.state_dict().items() if not isinstance(value, Tensor)]
     if packed:
         raise UnsupportedError(
-            f"'{factory}' returned a module with other state than tensors ({_some(packed)}); "
+            f"'{factory}' returned a module with other state than tensors ({some(packed)}); "
             "it may be quantized already",
             hint="return the float module that it was made from",
         )
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(f"'{name}'" for name in names[:_SHOWN]) + more
-
-
-def _load_weights(module: nn.Module, path: Path) -> None:
-    state = _read_weights(path)
-    wanted = module.state_dict()
-    problems = [f"'{name}' is missing" for name in wanted if name not in state]
-    problems += [f"'{name}' is not in the model" for name in state if name not in wanted]
-    problems += [
-        f"'{name}' has shape {list(state[name].shape)}, the model {list(value.shape)}"
-        for name, value in wanted.items()
-        if name in state and state[name].shape != value.shape
-    ]
-    if problems:
-        more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-        raise InputRefusedError(
-            f"{path} does not fit the model: {'; '.join(problems[:_SHOWN])}{more}",
-            hint="it holds the weights of another model, or the factory's options differ",
-        )
-    module.load_state_dict(state)
-
-
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    """Read a state dict without running anything that the file asks for.
-
-    Raises:
-        InputRefusedError: It is a pickle of more than tensors, damaged, or no state dict.
-    """
-    try:
-        with path.open("rb") as file:
-            is_safetensors = file.read(9)[8:] == b"{"
-            file.seek(0)
-            # From a path, torch.load goes by the suffix; an open file is judged by its content.
-            state = (
-                load(file.read())
-                if is_safetensors
-                else torch.load(file, map_location="cpu", weights_only=True)
-            )
-    except OSError as error:
-        raise InputRefusedError(
-            f"the weights {path} cannot be read: {error.strerror}", hint="check model.weights"
-        ) from error
-    except pickle.UnpicklingError as error:
-        raise InputRefusedError(
-            f"{path} is a pickle that holds more than tensors, and reading it would run it",
-            hint="save weights alone: torch.save(model.state_dict(), ...), or a .safetensors file",
-        ) from error
-    except _DAMAGED as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise InputRefusedError(
-            f"{path} holds no readable weights: {reason}",
-            hint="edgekit reads .safetensors files and state dicts saved by torch.save",
-        ) from error
-    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise InputRefusedError(
-            f"{path} holds no plain state dict (names and tensors)",
-            hint="save weights alone: torch.save(model.state_dict(), ...)",
-        )
-    return {str(name): value for name, value in state.items()}

@@ -134,17 +134,6 @@ def test_a_whole_module_in_a_pt_file_is_refused(folder: Path, samples: Samples) 
         build_model(source(folder, weights=folder / "w.pt"), samples)
 
 
-def test_weights_within_a_checkpoint_are_refused_with_the_way_out(
-    folder: Path, samples: Samples
-) -> None:
-    torch.save({"epoch": 3, "state": weights_of()}, folder / "w.pt")
-
-    with pytest.raises(InputRefusedError, match="no plain state dict") as caught:
-        build_model(source(folder, weights=folder / "w.pt"), samples)
-
-    assert "torch.save(model.state_dict()" in caught.value.hint
-
-
 def test_missing_weights_are_refused(folder: Path, samples: Samples) -> None:
     with pytest.raises(InputRefusedError, match="cannot be read: No such file"):
         build_model(source(folder, weights=folder / "none.pt"), samples)
