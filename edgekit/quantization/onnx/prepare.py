@@ -16,6 +16,7 @@ _ALWAYS: Mapping[str, Rewrite] = {
     "ConvTranspose": transposed.as_convolution,
     "Div": hard.swish,
     "Einsum": einsum.as_product,
+    "GatherND": spelling.rows_as_gather,
     "Gemm": spelling.plain_product,
     "Mul": hard.swish,
     "Relu": spelling.activation_first,

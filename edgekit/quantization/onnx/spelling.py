@@ -53,6 +53,21 @@ def difference_as_addition(node: onnx.NodeProto, known: Known) -> Replacement | 
     return _with_constant("Add", node, -value)
 
 
+def rows_as_gather(node: onnx.NodeProto, known: Known) -> Replacement | None:
+    """Return a GatherND that takes rows of a table, as `weight[tokens]` does, as Gather."""
+    table, places = known.floats.get(node.input[0]), known.writers.get(node.input[1])
+    if table is None or places is None or places.op_type != "Unsqueeze":
+        return None
+    rank = len(known.shapes.get(places.input[0], ()))
+    axes = known.integers.get(places.input[1])
+    is_last = axes is not None and rank and [int(axis) for axis in axes.ravel()] in ([-1], [rank])
+    if not is_last or integer(node, "batch_dims", 0):
+        return None
+    alone = known.only_writer(node.input[1]) is not None
+    gather = make_node("Gather", [node.input[0], places.input[0]], [node.output[0]], node.name)
+    return Replacement([gather], removed=frozenset({places.name} if alone else ()))
+
+
 def quotient_as_product(node: onnx.NodeProto, known: Known) -> Replacement | None:
     """Return the division by a constant as the product with its inverse."""
     value = known.floats.get(node.input[1])

@@ -41,6 +41,7 @@ from edgekit.quantization.tflite.dynamic import (
     smoothed,
 )
 from edgekit.quantization.tflite.equalize import equalize_channels
+from edgekit.quantization.tflite.lookups import look_up_rows
 from edgekit.quantization.tflite.outputs import part_outputs
 from edgekit.quantization.tflite.plan import (
     EMBEDDING,
@@ -77,6 +78,7 @@ def run(request: QuantizeRequest, progress: Progress) -> QuantizationReport:
     model = flatbuffer_utils.read_model_from_bytearray(request.artifact.path.read_bytes())
     part_outputs(model)
     flatten_biases(model)
+    look_up_rows(model)
     equalize_channels(model)
     shorten_names(model)
     plan = _plan(model, request)

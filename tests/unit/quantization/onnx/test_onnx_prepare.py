@@ -603,3 +603,43 @@ def test_axes_of_a_mean_may_be_an_attribute() -> None:
     after = prepared(onnx.shape_inference.infer_shapes(model), ())
 
     assert kinds(after) == ["Conv", "GlobalAveragePool", "Conv"]
+
+
+@pytest.mark.parametrize("axis", [-1, 2])
+def test_rows_taken_by_their_numbers_are_gathered(axis: int) -> None:
+    nodes = [
+        helper.make_node("Unsqueeze", ["tokens", "axis"], ["places"], name="unsqueeze"),
+        helper.make_node("GatherND", ["table", "places"], ["y"], name="rows"),
+    ]
+    model = graph_model(
+        nodes,
+        [tensor("tokens", ["batch", 3], TensorProto.INT64)],
+        [tensor("y", ["batch", 3, 32])],
+        [
+            numpy_helper.from_array(weights(50, 32, seed=1), "table"),
+            numpy_helper.from_array(np.array([axis], np.int64), "axis"),
+        ],
+    )
+    tokens = np.array([[0, 49, -1], [7, 7, 3]])
+
+    result = prepared(onnx.shape_inference.infer_shapes(model), ())
+
+    found, wanted = (
+        onnxruntime.InferenceSession(one.SerializeToString()).run(None, {"tokens": tokens})[0]
+        for one in (result, model)
+    )
+    assert kinds(result) == ["Gather"]
+    np.testing.assert_array_equal(found, wanted)
+
+
+def test_parts_of_rows_taken_by_their_numbers_stay_as_they_are() -> None:
+    model = model_of(
+        [
+            helper.make_node("Cast", ["x"], ["places"], name="cast", to=TensorProto.INT64),
+            helper.make_node("GatherND", ["table", "places"], ["y"], name="values"),
+        ],
+        ["batch", 2],
+        table=weights(50, 32, seed=1),
+    )
+
+    assert kinds(prepared(model, ())) == ["Cast", "GatherND"]

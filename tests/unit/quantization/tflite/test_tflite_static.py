@@ -388,6 +388,30 @@ def test_a_table_that_is_looked_up_and_multiplied_is_stored_once(
     assert sqnr_db(made) > 30  # one table, rounded, and what is looked up in it
 
 
+def test_rows_taken_by_their_numbers_come_from_an_int8_table(tmp_path: Path) -> None:
+    net = Builder()
+    x, rows, y = (
+        net.tensor("x", [1, 4, 1], "int32"),
+        net.tensor("rows", [1, 4, 32]),
+        net.tensor("y", [1, 4, 16]),
+    )
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal((200, 32)).astype(np.float32)
+    weight = net.tensor("w", [16, 32], value=rng.standard_normal((16, 32)).astype(np.float32))
+    keeping = schema.FullyConnectedOptionsT(keepNumDims=True)
+    options = (schema.BuiltinOptions.FullyConnectedOptions, keeping)
+    table = net.tensor("table", [200, 32], value=values)
+    net.operator(schema.BuiltinOperator.GATHER_ND, [table, x], [rows])
+    net.operator(FULLY_CONNECTED, [rows, weight, -1], [y], options=options)
+    model = net.build([x], [y], names=(["x"], ["y"]))
+    numbers = rng.integers(0, 200, (30, 4, 1)).astype(np.int32)
+
+    made = quantized(tmp_path, Format.TFLITE, model, x=numbers)
+
+    assert made.report.size_bytes < 0.4 * made.report.float_size_bytes
+    assert sqnr_db(made) > 30  # a table and a layer, rounded
+
+
 def test_each_row_of_a_table_has_a_scale_where_scales_are_dynamic(tmp_path: Path) -> None:
     settings = QuantizeSettings(scales=Scales.DYNAMIC)
 
