@@ -8,7 +8,14 @@ from edgekit.core.process import Finished, run_program
 from edgekit.errors import UnsupportedError
 from edgekit.fetching.pinned_file import is_in, put_into
 
-_DOWNLOAD_S = 900.0
+_DOWNLOAD_S = 4 * 3600.0
+"""A slow line may take hours; npm itself gives up on one that is silent."""
+
+_CAUSES = {
+    r"npm (?:ERR!|error) (?:network|\d{3}) (.+)": r"\1",
+    r"npm (?:ERR!|error) (?!code|errno|syscall|A complete)(\S.*)": r"\1",
+}
+"""What npm prints when it fails; it ends by naming its log, which says nothing here."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,7 @@ def fetch_npm_package(package: NpmPackage, folder: Path) -> Path:
         argv = [npm, "pack", wanted, "--ignore-scripts", "--pack-destination", str(scratch)]
         return run_program(argv, wall_s=_DOWNLOAD_S)
 
-    why_not = put_into(folder, package, download)
+    why_not = put_into(folder, package, download, _CAUSES)
     if why_not:
         raise UnsupportedError(
             f"{wanted} cannot be fetched: {why_not}",

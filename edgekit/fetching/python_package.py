@@ -1,5 +1,6 @@
 """Pinned wheels: fetched with the machine's own pip and checked, never installed."""
 
+import os
 import shutil
 import sys
 import zipfile
@@ -12,8 +13,21 @@ from edgekit.core.workspace import replacing
 from edgekit.errors import InputRefusedError, UnsupportedError
 from edgekit.fetching.pinned_file import is_in, put_into
 
-_DOWNLOAD_S = 900.0
+_DOWNLOAD_S = 4 * 3600.0
+"""A slow line may take hours; pip itself gives up on one that is silent."""
+
 _LARGEST_MEMBER_BYTES = 2 * 2**30
+_RESUMED = {"PIP_RESUME_RETRIES": "20"}
+"""How often pip goes on where a connection broke; a version that cannot does not look at it."""
+
+_CAUSES = {
+    r"Expected sha256 \w+\s+Got +(\w+)": r"the index gives another file, with the SHA-256 \1",
+    r"(Download failed after .*)": r"\1",
+    r"Could not fetch URL \S+: (.+?)(?: - skipping|\n)": r"\1",
+    r"[Cc]onnection broken by '(.+)'": r"\1",
+    r"\(from versions: (.*)\)": r"the index has no such file; versions that it has: \1",
+}
+"""What pip prints with -vv; without, it only says that it found nothing."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +57,12 @@ def fetch_wheel(wheel: Wheel, folder: Path) -> Path:
         requirements.write_text(
             f"{wheel.name}=={wheel.version} --hash=sha256:{wheel.sha256}\n", encoding="utf-8"
         )
-        argv = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+        argv = [sys.executable, "-m", "pip", "download", "-vv", "--no-deps"]
         argv += ["--disable-pip-version-check", "--only-binary", ":all:", "--require-hashes"]
         argv += [*_foreign(wheel), "--dest", str(scratch), "--requirement", str(requirements)]
-        return run_program(argv, wall_s=_DOWNLOAD_S)
+        return run_program(argv, wall_s=_DOWNLOAD_S, environment=_RESUMED | os.environ)
 
-    why_not = put_into(folder, wheel, download)
+    why_not = put_into(folder, wheel, download, _CAUSES)
     if why_not:
         raise UnsupportedError(
             f"{wheel.name} {wheel.version} cannot be fetched: {why_not}",

@@ -171,7 +171,7 @@ def test_what_cannot_be_read_as_weights_says_what_to_do(
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:.*TorchScript archive")
 def test_a_torchscript_archive_is_named_as_one(tmp_path: Path) -> None:
-    torch.jit.save(torch.jit.script(nn.Linear(2, 2)), tmp_path / "w.pt")  # type: ignore[no-untyped-call]  # torch's own
+    torch.jit.save(torch.jit.script(nn.Linear(2, 2)), tmp_path / "w.pt")
 
     with pytest.raises(InputRefusedError, match="is a TorchScript archive"):
         load_weights(net(), tmp_path / "w.pt")
