@@ -35,8 +35,9 @@ def normalize_onnx(source: Path, destination: Path, *, raise_opset: bool = True)
 
     Weights in Constant nodes become initializers, the opset is raised to at least 17 (unless
     `raise_opset` is off), stale shapes are dropped and inferred anew, and external data is
-    taken into the file. Bodies of If, Loop and Scan are treated like the main graph. The
-    outputs stay what they were.
+    taken into the file. What computes in half or double precision does so in single. Bodies
+    of If, Loop and Scan are treated like the main graph. The outputs stay what they were, and
+    inputs and outputs keep their types.
 
     Raises:
         InputRefusedError: The file is damaged, or its external data is not fit to read.

@@ -4,23 +4,21 @@ from collections.abc import Iterator
 
 import numpy as np
 import onnx
-from google.protobuf.message import (
-    EncodeError,
-)
 from onnx import (
     AttributeProto,
     TensorProto,
     helper,
     inliner,
     numpy_helper,
-    shape_inference,
     version_converter,
 )
 
 from edgekit.core.progress import Progress
 from edgekit.errors import UnsupportedError
 from edgekit.loading.external_data import check_external_data, read_external
+from edgekit.loading.onnx_graphs import graphs, inferred
 from edgekit.loading.onnx_normalize import LOWEST_OPSET, Normalized, NormalizeRequest
+from edgekit.loading.onnx_single import compute_in_single
 from edgekit.runtimes.inspect import InspectRequest
 from edgekit.runtimes.onnx.inspect import external_tensor, read_model, stored_tensors
 
@@ -46,6 +44,7 @@ def run(request: NormalizeRequest, _progress: Progress) -> Normalized:
         model = inliner.inline_local_functions(model)
     notes += [*_fix_initializers(model), *_lift_constants(model)]
     dropped = _drop_shapes(model)
+    notes += compute_in_single(model)
     before = _opset(model)
     if request.raise_opset and before < LOWEST_OPSET:
         model = _raised(model, before)
@@ -53,23 +52,13 @@ def run(request: NormalizeRequest, _progress: Progress) -> Normalized:
         # What the converter adds, it adds as Constant nodes, and with shapes of its own.
         list(_lift_constants(model))
         _drop_shapes(model)
-    model, failure = _inferred(model)
+    model, failure = inferred(model)
     if failure:
         notes.append(f"inner shapes could not be inferred: {failure}")
     elif dropped:
         notes.append("inner shapes inferred anew")
     _write(model, request)
     return Normalized(tuple(notes))
-
-
-def graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
-    """Yield a graph and all graphs inside its nodes, however deep."""
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            for inner in (attribute.g, *attribute.graphs):
-                if inner.node or inner.output:
-                    yield from graphs(inner)
 
 
 def _inline_external(model: onnx.ModelProto, request: NormalizeRequest) -> Iterator[str]:
@@ -193,14 +182,6 @@ def _forget_unused_value(pad: onnx.NodeProto) -> None:
     attributes = {attribute.name: attribute for attribute in pad.attribute}
     if "value" in attributes and "mode" in attributes and attributes["mode"].s != b"constant":
         pad.attribute.remove(attributes["value"])
-
-
-def _inferred(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
-    """Return the model with inner shapes, or as it is and the reason why not."""
-    try:
-        return shape_inference.infer_shapes(model, data_prop=True), ""
-    except (shape_inference.InferenceError, RuntimeError, ValueError, EncodeError) as error:
-        return model, " ".join(str(error).split())[:300]
 
 
 def _write(model: onnx.ModelProto, request: NormalizeRequest) -> None:

@@ -69,7 +69,8 @@ def told_as(given: Path, copy: Path) -> Iterator[None]:
     try:
         yield
     except EdgekitError as error:
-        error.message = error.message.replace(str(copy), str(given))
+        named = error.message.replace(str(copy), str(given))
+        error.message = named.replace(f"{copy.name}:", f"{given.name}:")
         raise
 
 

@@ -42,8 +42,9 @@ def label(node: onnx.NodeProto) -> str:
 def unsupported(source: str, refused: Sequence[tuple[str, str]]) -> UnsupportedError:
     """Return the error that tells all refused nodes, each with its label and the reason."""
     lines = "\n".join(f"  {label}: {reason}" for label, reason in refused)
+    count = "1 node" if len(refused) == 1 else f"{len(refused)} nodes"
     return UnsupportedError(
-        f"{source} has {len(refused)} nodes that cannot be imported:\n{lines}",
+        f"{source} has {count} that cannot be imported:\n{lines}",
         hint=f"{len(supported_operators())} operators are supported; see docs/onnx-import.md",
     )
 
