@@ -107,12 +107,12 @@ def test_a_wheel_that_is_there_is_not_fetched_again(pip: Pip, tmp_path: Path) ->
         (b"another", "", "it gave another file"),
         (
             b"",
-            "Could not fetch URL http://x/rows/: 403 Client Error: Forbidden - skipping\nERROR: No match",
+            "Could not fetch URL http://x/: 403 Client Error: Forbidden - skipping\nERROR: None",
             "403 Client Error: Forbidden$",
         ),
         (
             b"",
-            "WARNING: connection broken by 'ProxyError(refused)': /rows/\nERROR: (from versions: none)",
+            "connection broken by 'ProxyError(refused)': /rows/\n(from versions: none)",
             r"ProxyError\(refused\)$",
         ),
         (b"", "(from versions: 0.9, 1.1)", "the index has no such file; .* it has: 0.9, 1.1$"),
