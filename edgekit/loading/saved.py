@@ -2,7 +2,7 @@
 
 A pruned module is not what its factory builds, so the sizes that differ are kept beside the
 weights: attributes such as `out_channels`, found by comparing with a freshly built module. What
-was read from an ONNX file is built by reading a copy of that file again.
+was read from an ONNX file is built by reading a copy of that file again; it says sizes in calls.
 """
 
 import hashlib
@@ -22,6 +22,7 @@ from edgekit.core.tensors import Signature
 from edgekit.core.workspace import replacing, storage, write_atomic
 from edgekit.errors import InputRefusedError, UnsupportedError
 from edgekit.loading.factory import build_module
+from edgekit.loading.graph_sizes import graph_sizes, set_graph_sizes
 from edgekit.loading.onnx_importer import import_onnx
 from edgekit.loading.plain_weights import make_weights_plain
 from edgekit.loading.source import SOURCE_FILE, ModelSource, OnnxSource, Source
@@ -30,6 +31,9 @@ MODEL_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
 
 Size = int | tuple[int, ...]
+
+_IN_CALLS = "sizes in calls"
+"""Stands for an attribute of graphs that they do not have."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ def load_model(saved: SavedModel) -> Model:
         )
     for path, attributes in form.sizes.items():
         for name, value in attributes.items():
-            setattr(modules[path], name, value)
+            _set_size(modules[path], name, value)
     _put(module, tensors, form.shared)
     return Model(module.eval(), form.signature, form.history)
 
@@ -193,7 +197,17 @@ def _sizes(module: nn.Module) -> dict[str, Size]:
             found[name] = value
         elif isinstance(value, tuple) and value and all(type(part) is int for part in value):
             found[name] = tuple(value)
+    if isinstance(module, fx.GraphModule):
+        found[_IN_CALLS] = graph_sizes(module)
     return found
+
+
+def _set_size(module: nn.Module, name: str, size: Size) -> None:
+    if isinstance(module, fx.GraphModule) and name == _IN_CALLS:
+        assert isinstance(size, tuple)
+        set_graph_sizes(module, size)
+    else:
+        setattr(module, name, size)
 
 
 def _named_tensors(module: nn.Module) -> dict[str, Tensor]:

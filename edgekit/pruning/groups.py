@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from edgekit.core.model import run_module
 from edgekit.core.tensors import FloatArray, IntArray
 from edgekit.errors import UnsupportedError
+from edgekit.pruning.literals import Gone, Literals
 from edgekit.pruning.operators import rule_for
 from edgekit.pruning.surgery import Surgery
 from edgekit.pruning.ties import FIXED
@@ -92,6 +93,8 @@ class Groups:
             for ties in [self._trace.ties]
             for parts in (self._trace.blurred, self._trace.summed)
         )
+        self._literals = Literals(module, self._trace)
+        self._gone = Gone(np.empty(0, np.int64), {})
         self._groups: dict[str, _Group] = {}
         self.stuck: dict[str, str] = {}
 
@@ -133,10 +136,17 @@ class Groups:
         expected = self._without(gone, slices)
         widths = self._widths(groups, slices)
         undo = self._surgery.cut(slices)
-        reason = self._difference(expected)
-        if not reason or self._adapts(groups, widths, expected):
-            return True
+        classes = np.concatenate([self._gone.classes, gone])
+        reason = ""
+        for guess in self._literals.guesses(widths):
+            after = Gone(classes, {**self._gone.sizes, **guess})
+            self._literals.follow(after)
+            reason = self._difference(expected)
+            if not reason or self._adapts(groups, widths, expected):
+                self._gone = after
+                return True
         undo()
+        self._literals.follow(self._gone)
         self.stuck[groups[0].shown.layer] = reason
         return False
 

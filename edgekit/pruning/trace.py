@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -101,6 +101,7 @@ class Trace:
             the others change a little when one leaves.
         summed: Numbers of values that are added up without weights.
         stopped: Slots that stay since an operator, which is named, is not followed.
+        results: What the nodes of a module that is a graph gave.
     """
 
     ties: Ties = field(default_factory=Ties)
@@ -110,6 +111,7 @@ class Trace:
     blurred: list[Tensor] = field(default_factory=list)
     summed: list[Tensor] = field(default_factory=list)
     stopped: dict[Slot, str] = field(default_factory=dict)
+    results: dict[fx.Node, object] = field(default_factory=dict)
     _blocked: list[tuple[str, Tensor]] = field(default_factory=list)
     _stacks: dict[int, Stack] = field(default_factory=dict)
     _ragged: list[Tensor] = field(default_factory=list)
@@ -149,8 +151,7 @@ class Trace:
     def add_weight(self, name: str, tensor: Tensor) -> None:
         """Note that a tensor is the parameter or buffer of that name."""
         if tensor.numel() == 1:
-            # A number has no slices.
-            self.set(tensor, Value(torch.zeros((), dtype=torch.int64)))
+            # A number has no slices, and is the same in every run.
             return
         places = tuple(
             torch.arange(size).view(-1, *[1] * (tensor.ndim - 1 - axis)).expand(tensor.shape)
@@ -251,12 +252,42 @@ def trace(
     for tensor in inputs.values():
         found.set(tensor, Value(torch.zeros((), dtype=torch.int64)))
     with torch.no_grad(), _plain_operators(), _Recorder(found, rule_for):
-        outputs = run_module(module, inputs)
+        outputs = run_module(_watched(module, inputs, found), inputs)
     _tie_states(module, found)
     for tensor in outputs.values():
         found.ties.fix(narrowed(found.numbers(tensor)))
     found.settle()
     return found
+
+
+def _watched(module: nn.Module, inputs: Mapping[str, Tensor], found: Trace) -> nn.Module:
+    """Return what runs a graph node by node and notes what each gives; else the module itself."""
+    if not isinstance(module, fx.GraphModule):
+        return module
+    names = [str(node.target) for node in module.graph.find_nodes(op="placeholder")]
+    # A graph whose inputs have names that are no names in Python takes them in order.
+    order = [name for name in names if name in inputs] or list(inputs)
+    return _Watched(module, [list(inputs).index(name) for name in order], found)
+
+
+class _Watched(nn.Module):
+    def __init__(self, graph: fx.GraphModule, order: Sequence[int], found: Trace) -> None:
+        super().__init__()
+        self._interpreter, self._order = _Watcher(graph, found), order
+
+    def forward(self, *inputs: Tensor) -> object:
+        return self._interpreter.run(*(inputs[place] for place in self._order))
+
+
+class _Watcher(fx.Interpreter):
+    def __init__(self, graph: fx.GraphModule, found: Trace) -> None:
+        super().__init__(graph)
+        self._found = found
+
+    def run_node(self, n: fx.Node) -> object:
+        result = super().run_node(n)
+        self._found.results[n] = result
+        return result
 
 
 def _tie_states(module: nn.Module, found: Trace) -> None:

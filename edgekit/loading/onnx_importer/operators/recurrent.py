@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from torch import nn
+from torch import fx, nn
 from torch.nn import functional
 
 from edgekit.loading.onnx_importer.builder import Builder
@@ -13,6 +13,7 @@ from edgekit.loading.onnx_importer.node import OnnxNode
 from edgekit.loading.onnx_importer.operators.activation import hard_sigmoid
 from edgekit.loading.onnx_importer.operators.indexing import reversed_in_time
 from edgekit.loading.onnx_importer.operators.linear import owners
+from edgekit.loading.onnx_importer.operators.shape import filled_shape
 from edgekit.loading.onnx_importer.registry import handles
 from edgekit.loading.onnx_importer.values import RefusedNodeError, Value
 
@@ -224,12 +225,20 @@ def _reordered(part: torch.Tensor, kind: str) -> torch.Tensor:
 def _initial(
     builder: Builder, layer: _Layer, value: Value, states: list[Value | None]
 ) -> list[object]:
-    if all(state is None for state in states):
+    if all(state is None or _is_zero(state) for state in states):
         return []
     shape = [layer.directions, builder.dims(value)[1], layer.hidden]
     dtype = builder.dtype(value)
     full = [s if s is not None else builder.call(torch.zeros, shape, dtype=dtype) for s in states]
     return [full[0]] if layer.kind != "LSTM" else [tuple(full)]
+
+
+def _is_zero(state: Value) -> bool:
+    # Exporters make the states that a layer starts with anyway, in the width of today.
+    if filled_shape(state) is not None:
+        assert isinstance(state, fx.Node)
+        return bool(state.args[1] == 0)
+    return isinstance(state, torch.Tensor) and not bool(state.any())
 
 
 def _run(  # noqa: PLR0913, PLR0917  the operator's own arguments

@@ -1,6 +1,8 @@
 """Operators that move data about: reshape, transpose, slice, pad and their kin."""
 
 import math
+from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import fx
@@ -99,7 +101,24 @@ def _squeeze(builder: Builder, node: OnnxNode) -> Value:
     axes = listed(builder, node, "axes", 1)
     if not axes:
         axes = [axis for axis, size in enumerate(builder.static_dims(value)) if size == 1]
+    filled = filled_shape(value)
+    if filled is not None:
+        gone = {axis % len(filled) for axis in known_integers(axes, "axes")}
+        return _filled_again(builder, value, [s for a, s in enumerate(filled) if a not in gone])
     return builder.call(torch.squeeze, value, axes)
+
+
+def filled_shape(value: Value | None) -> list[Entry] | None:
+    """Return the shape that a tensor of one number everywhere is made in, if it is one."""
+    if isinstance(value, fx.Node) and value.target is torch.full:
+        return list(cast("Sequence[Entry]", value.args[0]))
+    return None
+
+
+def _filled_again(builder: Builder, value: Value, shape: list[Entry]) -> Value:
+    # A part of its own, rather than of a whole: exporters cut the states of all layers out of one.
+    assert isinstance(value, fx.Node)
+    return builder.call(torch.full, shape, value.args[1], dtype=builder.dtype(value))
 
 
 @handles("Unsqueeze")
@@ -158,6 +177,8 @@ def _expand(builder: Builder, node: OnnxNode) -> Value:
     shape = builder.entries(node.required(1), "the shape")
     if builder.has_shape(value, shape):
         return value
+    if isinstance(value, torch.Tensor) and value.numel() == 1 and value.ndim <= len(shape):
+        return builder.call(torch.full, shape, value.item(), dtype=value.dtype)
     return builder.call(_expanded, value, shape)
 
 
@@ -192,15 +213,36 @@ def _slice(builder: Builder, node: OnnxNode) -> Value:
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         if start == 0 and step == 1 and isinstance(end, int) and end >= _EVERYTHING:
             continue
-        value = builder.call(_sliced, value, start, end, axis, step)
+        shorter = _part_of_filled(builder, value, axis, (start, end, step))
+        if shorter is not None:
+            value = shorter
+        elif isinstance(step, int) and step > 0:
+            value = builder.call(torch.ops.aten.slice.Tensor, value, axis, start, end, step)
+        else:
+            value = builder.call(_sliced_backwards, value, start, end, axis, step)
     return value
 
 
-def _sliced(value: torch.Tensor, start: int, end: int, axis: int, step: int) -> torch.Tensor:
-    index: list[slice] = [slice(None)] * (axis % value.dim())
-    if step > 0:
-        return value[(*index, slice(start, end, step))]
+def _part_of_filled(
+    builder: Builder, value: Value, axis: Entry, places: tuple[Entry, Entry, Entry]
+) -> Value | None:
+    shape = filled_shape(value)
+    numbers = [one for one in (axis, *places) if type(one) is int]
+    if shape is None or len(numbers) < len(places) + 1:
+        return None
+    axis, start, end, step = numbers
+    size = shape[axis]
+    if not isinstance(size, int):
+        return None
+    shape[axis] = len(range(size)[start:end:step])
+    return _filled_again(builder, value, shape)
+
+
+def _sliced_backwards(
+    value: torch.Tensor, start: int, end: int, axis: int, step: int
+) -> torch.Tensor:
     # Slicing backwards is slicing forwards after a flip: position p becomes size - 1 - p.
+    index: list[slice] = [slice(None)] * (axis % value.dim())
     size = value.size(axis)
     start = size + start if start < 0 else min(start, size - 1)
     end = size + end if end < 0 else end
