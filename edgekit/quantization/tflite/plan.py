@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edgekit.quantization.plan import (
@@ -16,6 +17,7 @@ from edgekit.quantization.plan import (
     unmatched_notes,
     with_carriers,
 )
+from edgekit.quantization.rounding import LEVELS
 from edgekit.runtimes.tflite.schema import operator_name, operator_type
 
 WEIGHTED = frozenset(
@@ -71,8 +73,12 @@ _WITHOUT_ARITHMETIC = _MOVERS | {
     "SQUEEZE",
     "WHILE",
 }
-_SHORT_ROW = 16
-"""Weights up to which a channel is too short for scales of its own: they take 8 bytes."""
+_SHORT_ROW, _MIDDLING_ROW = 16, 48
+"""Weights up to which a channel is too short for scales and zero points of its own, which take 16
+bytes: in any case, and where one scale for all does."""
+
+_ENOUGH_DB = 38.0
+"""Signal over noise of weights with one scale that does: int8 activations have no more."""
 
 _SLOW = "LiteRT computes it faster in float"
 _OTHER = "in int8 it costs accuracy or has no kernel, and it holds no weights"
@@ -166,16 +172,16 @@ def with_one_scale(model: schema.ModelT, dynamic: Collection[str]) -> frozenset[
     """Return the names of the operators of the main graph whose weights have one scale for all.
 
     In a FULLY_CONNECTED with few weights a channel, a scale for each, of the weights and of the
-    bias, is as large as they are. From a BATCH_MATMUL with several, LiteRT gives zeros. And what
-    multiplies by a table that rows are looked up in takes the scale of the lookup, which is one
-    unless that is among `dynamic`: so the file holds the table once.
+    bias, is as large as they are; one does where channels are about alike. From a BATCH_MATMUL
+    with several, LiteRT gives zeros. And what multiplies by a table that rows are looked up in
+    takes the scale of the lookup, which is one unless that is among `dynamic`: so the file holds
+    the table once.
     """
     graph = model.subgraphs[0]
     tables = {
-        int(operator.inputs[1])
+        int(operator.inputs[1]): operator_name(graph, operator) not in dynamic
         for operator in graph.operators
         if operator_type(model, operator) == EMBEDDING
-        and operator_name(graph, operator) not in dynamic
     }
 
     def has_one(operator: schema.OperatorT) -> bool:
@@ -183,9 +189,22 @@ def with_one_scale(model: schema.ModelT, dynamic: Collection[str]) -> frozenset[
         if kind != "FULLY_CONNECTED":
             return kind == "BATCH_MATMUL"
         weight = int(operator.inputs[1])
-        return weight in tables or graph.tensors[weight].shape[-1] < _SHORT_ROW
+        if weight in tables:
+            return tables[weight]
+        return _does_with_one_scale(model, graph.tensors[weight])
 
     return frozenset(operator_name(graph, one) for one in graph.operators if has_one(one))
+
+
+def _does_with_one_scale(model: schema.ModelT, weights: schema.TensorT) -> bool:
+    """Tell whether scales for each channel of weights `[channels, row]` are not worth it."""
+    row = weights.shape[-1]
+    if row < _SHORT_ROW or row >= _MIDDLING_ROW or not is_stored(model, weights):
+        return bool(row < _SHORT_ROW)
+    data = np.asarray(model.buffers[weights.buffer].data, np.uint8).tobytes()
+    values = np.frombuffer(data, np.float32).astype(np.float64)
+    step = np.abs(values).max() / LEVELS
+    return bool((values**2).mean() >= 10 ** (_ENOUGH_DB / 10) * step**2 / 12)
 
 
 def operators_of(model: schema.ModelT, graph: schema.SubGraphT) -> tuple[Operator, ...]:

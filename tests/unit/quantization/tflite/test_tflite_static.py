@@ -133,6 +133,28 @@ def test_short_rows_of_weights_share_one_scale(tmp_path: Path) -> None:
     assert sqnr_db(made) > 30  # 8 bits, less what two layers of rounding cost
 
 
+@pytest.mark.parametrize(("is_even", "scales"), [(True, 1), (False, 64)])
+def test_rows_of_some_weights_share_a_scale_where_channels_are_alike(
+    tmp_path: Path, *, is_even: bool, scales: int
+) -> None:
+    net = Builder()
+    x, y = net.tensor("x", [1, 32]), net.tensor("y", [1, 64])
+    weights = np.random.default_rng(1).uniform(-1, 1, (64, 32)).astype(np.float32)
+    weights[1:] *= 1.0 if is_even else 0.05
+    options = (schema.BuiltinOptions.FullyConnectedOptions, schema.FullyConnectedOptionsT())
+    net.operator(
+        FULLY_CONNECTED, [x, net.tensor("w", [64, 32], value=weights), -1], [y], options=options
+    )
+
+    made = quantized(
+        tmp_path, Format.TFLITE, net.build([x], [y], names=(["x"], ["y"])), x=X[:, :32]
+    )
+
+    model = flatbuffer_utils.read_model_from_bytearray(made.path.read_bytes())
+    (found,) = (t.quantization for t in model.subgraphs[0].tensors if bytes(t.name) == b"w")
+    assert len(found.scale) == scales
+
+
 @pytest.mark.parametrize("axes", [2, 3])
 def test_a_product_of_batches_by_weights_is_int8(axes: int, tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
@@ -225,12 +247,22 @@ def test_a_quantized_model_is_refused(tmp_path: Path) -> None:
         quantized(tmp_path, Format.TFLITE, tflite_models.quantized(), x=x)
 
 
-def test_equal_zero_points_are_written_once(mlp: Quantized) -> None:
-    model = flatbuffer_utils.read_model_from_bytearray(mlp.path.read_bytes())
-    plain = len(flatbuffer_utils.convert_object_to_bytearray(model))
+def test_equal_zero_points_are_written_once(tmp_path: Path) -> None:
+    net = Builder()
+    x, y = net.tensor("x", [1, 64]), net.tensor("y", [1, 64])
+    rng = np.random.default_rng(1)
+    weights = net.tensor("w", [64, 64], value=rng.standard_normal((64, 64)).astype(np.float32))
+    bias = net.tensor("b", [64], value=rng.standard_normal(64).astype(np.float32))
+    options = (schema.BuiltinOptions.FullyConnectedOptions, schema.FullyConnectedOptionsT())
+    net.operator(FULLY_CONNECTED, [x, weights, bias], [y], options=options)
+    content = net.build([x], [y], names=(["x"], ["y"]))
 
+    made = quantized(tmp_path, Format.TFLITE, content, x=np.tile(X, 2))
+
+    model = flatbuffer_utils.read_model_from_bytearray(made.path.read_bytes())
+    plain = len(flatbuffer_utils.convert_object_to_bytearray(model))
     # 64 channels carry 8 bytes of zero twice, for the weight and for the bias.
-    assert mlp.report.size_bytes <= plain - 64 * 8
+    assert made.report.size_bytes <= plain - 64 * 8
 
 
 def test_weights_inside_a_loop_become_int8(tmp_path: Path) -> None:
