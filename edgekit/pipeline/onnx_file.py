@@ -69,8 +69,10 @@ def told_as(given: Path, copy: Path) -> Iterator[None]:
     try:
         yield
     except EdgekitError as error:
-        named = error.message.replace(str(copy), str(given))
-        error.message = named.replace(f"{copy.name}:", f"{given.name}:")
+        # In full, or by its name alone, as runtimes tell it.
+        in_full = str(copy) in error.message
+        told, name = (copy, given) if in_full else (f"{copy.name}:", f"{given.name}:")
+        error.message = error.message.replace(str(told), str(name))
         raise
 
 

@@ -17,9 +17,11 @@ from edgekit.exporting.positional import Positional
 from edgekit.exporting.recurrent import with_layers_replaced
 from edgekit.exporting.refusal import CONVERTER_ERRORS, refusal
 from edgekit.exporting.tflite.affine import merge_affine
+from edgekit.exporting.tflite.concat import let_widths_meet
 from edgekit.exporting.tflite.loops import write_loops
 from edgekit.exporting.tflite.norms import merge_norms
 from edgekit.exporting.tflite.outputs import part_equal_outputs
+from edgekit.exporting.tflite.prelu import scaled
 from edgekit.exporting.tflite.recurrent import Cell, marked
 from edgekit.exporting.tflite.transposed import cropped
 from edgekit.runtimes.feed import batch_of
@@ -48,9 +50,10 @@ class Tflite:
             UnsupportedError: litert-torch cannot convert the module.
         """
         single = tuple(example if batch_of(signature) else (tensor[:1] for tensor in example))
+        let_widths_meet()
         cells: list[Cell] = []
         compact = with_layers_replaced(
-            module, lambda layer: marked(layer, cells) or cropped(layer)
+            module, lambda layer: marked(layer, cells) or cropped(layer) or scaled(layer)
         ).eval()
         with scratch_folder("export") as folder:
             written = folder / "converted.tflite"

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from edgekit.loading.onnx_importer.builder import Builder
 from edgekit.loading.onnx_importer.node import OnnxNode
+from edgekit.loading.onnx_importer.preview import is_symbolic
 from edgekit.loading.onnx_importer.registry import handles
 from edgekit.loading.onnx_importer.values import (
     Entry,
@@ -304,24 +305,42 @@ def _padded_with(value: torch.Tensor, pairs: list[int], fill: torch.Tensor) -> t
 
 
 def _padded_by_index(value: torch.Tensor, pairs: list[int], mode: str) -> torch.Tensor:
+    if mode not in {"edge", "wrap", "reflect"}:
+        raise ValueError(f"no padding mode {mode}")
     for position in range(0, len(pairs), 2):
         begin, end = pairs[position], pairs[position + 1]
         axis = value.dim() - 1 - position // 2
         if begin == 0 and end == 0:
             continue
         size = value.size(axis)
+        if not is_symbolic(size) and 0 <= begin < size and 0 <= end < size:
+            value = _extended(value, axis, (begin, end), mode)
+            continue
         index = torch.arange(-begin, size + end, device=value.device)
         if mode == "edge":
             index = index.clamp(0, size - 1)
         elif mode == "wrap":
             index = index % size
-        elif mode == "reflect":
+        else:
             period = max(2 * (size - 1), 1)
             index = (size - 1) - ((index % period) - (size - 1)).abs()
-        else:
-            raise ValueError(f"no padding mode {mode}")
         value = value.index_select(axis, index)
     return value
+
+
+def _extended(value: torch.Tensor, axis: int, by: tuple[int, int], mode: str) -> torch.Tensor:
+    """Put its own ends at both ends of an axis: parts of it, which cost less than single reads."""
+    (before, after), size = by, value.size(axis)
+    if mode == "edge":
+        first = value.narrow(axis, 0, 1).repeat_interleave(before, axis)
+        last = value.narrow(axis, size - 1, 1).repeat_interleave(after, axis)
+    elif mode == "wrap":
+        first, last = value.narrow(axis, size - before, before), value.narrow(axis, 0, after)
+    else:
+        first = value.narrow(axis, 1, before).flip(axis)
+        last = value.narrow(axis, size - 1 - after, after).flip(axis)
+    parts = [first] * (before > 0) + [value] + [last] * (after > 0)
+    return torch.cat(parts, axis)
 
 
 @handles("Identity")
