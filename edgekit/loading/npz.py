@@ -54,8 +54,9 @@ def read_npz(path: Path, directory: Path, *, largest_bytes: int = LARGEST_BYTES)
             members = _members(path, archive, largest_bytes)
             arrays = {name: _array(path, archive, info) for name, info in members.items()}
     except _DAMAGE as error:
+        what, hint = _told(path)
         raise InputRefusedError(
-            f"{path} is no readable .npz archive: {error}", hint=_HINT
+            f"{path} is no readable .npz archive: {what or error}", hint=hint
         ) from error
     label_name = next((name for name in _LABEL_NAMES if name in arrays), "")
     labels = arrays.pop(label_name) if label_name else None
@@ -64,6 +65,16 @@ def read_npz(path: Path, directory: Path, *, largest_bytes: int = LARGEST_BYTES)
             return save_samples(directory, arrays, labels)
     except InputRefusedError as error:
         raise InputRefusedError(f"{path}: {error.message}", hint=error.hint) from error
+
+
+def _told(path: Path) -> tuple[str, str]:
+    """Return what a file is that is no archive, where that is known, and what to do."""
+    with storage(path), path.open("rb") as file:
+        start = file.read(len(npy.MAGIC_PREFIX))
+    if start == npy.MAGIC_PREFIX:
+        line = f"numpy.savez('samples.npz', input_name=numpy.load('{path.name}'))"
+        return "it is a single array, as numpy.save writes it", f"name it after the input: {line}"
+    return "", _HINT
 
 
 def _members(

@@ -93,8 +93,8 @@ def _notes(settings: QuantizeSettings, used: Samples) -> tuple[str, ...]:
         )
     if used.count < settings.calibration_samples:
         notes.append(
-            f"calibrated on {used.count} samples; {settings.calibration_samples} were asked for, "
-            "and there are no more"
+            f"calibrated on {used.count} sample{'s' * (used.count > 1)}; "
+            f"{settings.calibration_samples} were asked for, and there are no more"
         )
     return tuple(notes)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from edgekit.core.samples import Samples
+from edgekit.core.samples import LABELS, Samples
 from edgekit.core.tensors import Array, Dim, Signature, TensorSpec
 from edgekit.errors import InputRefusedError, UnsupportedError
 
@@ -28,22 +28,21 @@ def match_names(samples: Samples, specs: Sequence[TensorSpec]) -> dict[str, str]
     else:
         raise InputRefusedError(
             f"the samples are named {_listed(samples.names)}, the model's inputs {_listed(names)}",
-            hint="name one array per model input; 'edgekit inspect MODEL' lists them",
+            hint="name one array per model input, as 'edgekit inspect MODEL' lists them; an array "
+            f"of labels is called '{LABELS}'",
         )
     first = samples.inputs(0, 1)
-    problems = [
-        problem
-        for spec in specs
-        if (
-            problem := _misfit(
-                spec, sample_shape(spec, specs), first[matched[spec.name]], matched[spec.name]
-            )
-        )
-    ]
+    problems: dict[str, str] = {}
+    for spec in specs:
+        wanted, row = sample_shape(spec, specs), first[matched[spec.name]]
+        problem = _misfit(spec, wanted, row, matched[spec.name])
+        if problem:
+            problems[problem] = _cure(spec, wanted, row)
     if problems:
+        cures = [cure for cure in dict.fromkeys(problems.values()) if cure]
         raise InputRefusedError(
             "the samples do not fit the model: " + "; ".join(problems),
-            hint="compare with 'edgekit inspect MODEL'",
+            hint="; ".join([*cures, "compare with 'edgekit inspect MODEL'"]),
         )
     return matched
 
@@ -219,6 +218,32 @@ def _misfit(spec: TensorSpec, wanted: Sequence[Dim], row: Array, name: str) -> s
         f"'{name}' holds {row.dtype}{list(sizes)} per sample, "
         f"the model takes {spec.dtype.value}[{shape}] for '{spec.name}'"
     )
+
+
+def _cure(spec: TensorSpec, wanted: Sequence[Dim], row: Array) -> str:
+    """Return what most likely makes samples like `row`, `[1, ...]`, fit, or nothing."""
+    cures = []
+    if spec.dtype.numpy.kind == "f" and row.dtype.kind in "iub":
+        cures.append(
+            "bring the values to the scale of training, then .astype(numpy.float32): raw pixels "
+            "are often divided by 255"
+        )
+    order = _reordered(row.shape[1:], wanted)
+    if order:
+        axes = ", ".join(str(axis) for axis in (0, *order))
+        cures.append(f"the axes stand in another order: array.transpose({axes})")
+    return "; ".join(cures)
+
+
+def _reordered(sizes: Sequence[int], wanted: Sequence[Dim]) -> tuple[int, ...]:
+    """Return the axes that put the channels of pictures where they are wanted, or nothing."""
+    if len(sizes) != len(wanted) or len(sizes) != 3:
+        return ()
+    for order in ((3, 1, 2), (2, 3, 1)):
+        moved = [sizes[axis - 1] for axis in order]
+        if all(isinstance(d, str) or d == s for d, s in zip(wanted, moved, strict=True)):
+            return order
+    return ()
 
 
 def _padded(chunk: Array, rows: int) -> Array:

@@ -107,7 +107,8 @@ def class_labels(labels: Array, decided: tuple[int, ...]) -> IntArray:
     if labels.dtype.kind not in "iub":
         raise InputRefusedError(
             f"the labels are {labels.dtype}, and a class is a whole number",
-            hint="store class numbers, or choose a metric for values such as mse",
+            hint=f"store class numbers{_numbering(labels)}, or choose a metric for values such as "
+            "mse",
         )
     numbers = labels.astype(np.int64)
     if numbers.ndim == len(decided) + 1 and numbers.shape[-1] == 1:
@@ -120,6 +121,17 @@ def class_labels(labels: Array, decided: tuple[int, ...]) -> IntArray:
             "labels.argmax(1) of one-hot rows",
         )
     return numbers
+
+
+def _numbering(labels: Array) -> str:
+    """Return what makes class numbers of labels `[rows, ...]` that are something else."""
+    if labels.dtype.kind in "US":
+        return (
+            " (numpy.unique(labels, return_inverse=True)[1], with the classes in training's order)"
+        )
+    if labels.ndim > 1:
+        return " (labels.argmax(-1) of one-hot rows)"
+    return " (labels.astype(numpy.int64))"
 
 
 def refuse_unknown_classes(labels: IntArray, output: Array, *, lowest: int | None = None) -> None:

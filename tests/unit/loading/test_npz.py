@@ -134,3 +134,12 @@ def test_a_damaged_archive_is_read_or_refused(
         assert error.exit_code in {2, 3}  # noqa: PT017  both ends are right
     else:
         assert samples.count >= 1
+
+
+def test_a_single_array_is_told_how_to_become_an_archive(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros(3))
+
+    with pytest.raises(InputRefusedError, match="a single array") as caught:
+        read_npz(tmp_path / "x.npy", tmp_path / "samples")
+
+    assert "numpy.savez('samples.npz', input_name=numpy.load('x.npy'))" in caught.value.hint

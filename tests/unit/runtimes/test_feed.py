@@ -53,6 +53,28 @@ def test_all_misfits_are_told_at_once(tmp_path: Path) -> None:
     assert "'t' holds float32[2] per sample, the model takes int32[2]" in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("image", "cure"),
+    [
+        (np.zeros((2, 3, 8, 9), np.uint8), "divided by 255"),
+        (np.zeros((2, 8, 9, 3), np.float32), "array.transpose(0, 3, 1, 2)"),
+        (np.zeros((2, 5), np.float32), "compare with"),
+    ],
+    ids=["pixels", "channels last", "another rank"],
+)
+def test_what_most_likely_makes_samples_fit_is_told(
+    image: Array, cure: str, tmp_path: Path
+) -> None:
+    samples = save_samples(tmp_path, {"image": image})
+    spec = TensorSpec("image", DType.FLOAT32, ("batch", 3, 8, 9))
+
+    with pytest.raises(InputRefusedError) as caught:
+        match_names(samples, (spec,))
+
+    assert cure in caught.value.hint
+    assert caught.value.hint.endswith("compare with 'edgekit inspect MODEL'")
+
+
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=5))
 def test_integers_arrive_unchanged_or_not_at_all(values: list[int]) -> None:
     array = np.array(values, dtype=np.int64)
