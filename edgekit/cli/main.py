@@ -16,6 +16,7 @@ from typing import NoReturn
 import click
 
 from edgekit import __version__
+from edgekit.cli.encoding import print_anywhere, refuse_undecoded
 from edgekit.cli.failure import failure_of
 from edgekit.cli.group import CommandFiles
 from edgekit.errors import EXIT_OK
@@ -55,10 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; what goes wrong is told on stderr."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     _open_what_was_closed()
+    print_anywhere()
     if _COMPLETION in os.environ:
         edgekit.main(given, prog_name="edgekit", complete_var=_COMPLETION)
     try:
         with _stoppable():
+            refuse_undecoded(given)
             return _run(given)
     except BrokenPipeError:
         _drop_output()
