@@ -42,6 +42,7 @@ from edgekit.quantization.tflite.dynamic import (
 )
 from edgekit.quantization.tflite.equalize import equalize_channels
 from edgekit.quantization.tflite.lookups import look_up_rows
+from edgekit.quantization.tflite.modern import modernise
 from edgekit.quantization.tflite.outputs import part_outputs
 from edgekit.quantization.tflite.plan import (
     EMBEDDING,
@@ -76,6 +77,7 @@ def run(request: QuantizeRequest, progress: Progress) -> QuantizationReport:
         # The interpreter verifies the file; only then is it safe to walk by hand.
         Interpreter(model_path=str(request.artifact.path), num_threads=1)
     model = flatbuffer_utils.read_model_from_bytearray(request.artifact.path.read_bytes())
+    modernise(model)
     part_outputs(model)
     flatten_biases(model)
     look_up_rows(model)
