@@ -52,7 +52,12 @@ class OnnxRuntimeOperators:
                     if done >= MOST_RUNS or (enough and time.perf_counter() > deadline):
                         break
                     session.run(None, row)
-            events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+            written = Path(session.end_profiling()).read_text(encoding="utf-8")
+        try:
+            events = json.loads(written)
+        except json.JSONDecodeError:
+            # onnxruntime does not look whether its writing succeeds.
+            return Unavailable("onnxruntime's profile is cut off: is the temporary folder full?")
         return summarize(events, _WARM_UP)
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import tflite_models
+from support import onnx_models, tflite_models
 
 from edgekit.core.results import Unavailable
 from edgekit.profiling import litert_library
@@ -55,6 +55,22 @@ def test_operator_that_does_not_always_run_gets_its_mean() -> None:
 
     assert isinstance(found, tuple)
     assert {row.name: row.time_ns for row in found} == {"a": 15_000, "b": 5_000}
+
+
+def test_a_profile_that_a_full_disk_cut_off_gives_no_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = onnx_models.write(onnx_models.mlp(), tmp_path / "mlp.onnx")
+    (tmp_path / "profile.json").write_text('[{"cat": "Ses')
+    end = lambda _: str(tmp_path / "profile.json")  # noqa: E731  one line of a stand-in
+    monkeypatch.setattr("onnxruntime.InferenceSession.end_profiling", end)
+    (name,) = (one.name for one in onnx_models.mlp().graph.input)
+    row = {name: np.zeros((1, 8), np.float32)}
+
+    found = onnxruntime.OnnxRuntimeOperators().time(model, [row], 1, 0.01)
+
+    assert isinstance(found, Unavailable)
+    assert "temporary folder full" in found.reason
 
 
 def test_body_of_a_branch_is_not_counted_twice() -> None:
