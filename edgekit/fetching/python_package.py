@@ -60,7 +60,9 @@ def fetch_wheel(wheel: Wheel, folder: Path) -> Path:
         argv = [sys.executable, "-m", "pip", "download", "-vv", "--no-deps"]
         argv += ["--disable-pip-version-check", "--only-binary", ":all:", "--require-hashes"]
         argv += [*_foreign(wheel), "--dest", str(scratch), "--requirement", str(requirements)]
-        return run_program(argv, wall_s=_DOWNLOAD_S, environment=_RESUMED | os.environ)
+        # What pip has half of goes with the folder, also when pip is killed.
+        variables = _RESUMED | os.environ | {"TMPDIR": str(scratch)}
+        return run_program(argv, wall_s=_DOWNLOAD_S, environment=variables)
 
     why_not = put_into(folder, wheel, download, _CAUSES)
     if why_not:

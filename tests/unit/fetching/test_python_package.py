@@ -15,8 +15,9 @@ from edgekit.fetching.python_package import Wheel, fetch_wheel, read_member
 PURE = "rows-1.0-py3-none-any.whl"
 ARM = "rows-1.0-cp311-cp311-manylinux_2_17_aarch64.manylinux2014_aarch64.whl"
 FAKE_PIP = """#!{python}
-import sys, pathlib
+import sys, pathlib, tempfile
 arguments = sys.argv[1:]
+tempfile.mkdtemp(prefix="half-of-it-")
 folder = pathlib.Path(arguments[arguments.index("--dest") + 1])
 requirements = pathlib.Path(arguments[arguments.index("--requirement") + 1])
 log = pathlib.Path({log!r})
@@ -68,6 +69,18 @@ def test_pip_is_asked_for_the_exact_file_and_nothing_else(pip: Pip, tmp_path: Pa
     assert "--platform" not in pip.asked
     assert pip.asked[-1].startswith("rows==1.0 --hash=sha256:")
     assert [file.name for file in (tmp_path / "wheels").iterdir()] == [PURE]
+
+
+def test_what_pip_has_half_of_is_not_left_behind(
+    pip: Pip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    pip.gives(PURE, b"a wheel")
+
+    fetch_wheel(wheel(PURE, b"a wheel"), tmp_path / "wheels")
+
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 def test_a_wheel_for_another_machine_is_asked_for_by_its_tags(pip: Pip, tmp_path: Path) -> None:

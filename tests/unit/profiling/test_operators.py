@@ -65,7 +65,7 @@ def test_a_profile_that_a_full_disk_cut_off_gives_no_times(
     end = lambda _: str(tmp_path / "profile.json")  # noqa: E731  one line of a stand-in
     monkeypatch.setattr("onnxruntime.InferenceSession.end_profiling", end)
     (name,) = (one.name for one in onnx_models.mlp().graph.input)
-    row = {name: np.zeros((1, 8), np.float32)}
+    row: Row = {name: np.zeros((1, 8), np.float32)}
 
     found = onnxruntime.OnnxRuntimeOperators().time(model, [row], 1, 0.01)
 
