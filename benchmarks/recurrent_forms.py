@@ -6,7 +6,8 @@
     edgekit profile files/*.onnx --target rpi4
 
 `stored` has int8 weights and computes in float, `int8` computes in int8; latencies, medians of
-measurements in turns, are relative to float. A starred form is what `edgekit quantize` chooses.
+measurements in turns, are relative to float. A starred form is what `edgekit quantize` chooses
+for cores with int8 dot products.
 Weights are drawn as PyTorch draws them.
 """
 
@@ -80,7 +81,7 @@ def row(kind: str, hidden: int, inputs: int, steps: int, folder: Path) -> str:
         times = time_sessions(sessions, samples, SETTINGS, rng, threads=1)
     sizes = {form: path.stat().st_size for form, path in paths.items()}
     answers = {form: session.run({"x": x})["y"] for form, session in sessions.items()}
-    chosen = "int8" if hidden >= SMALLEST[kind] else "stored"
+    chosen = "int8" if hidden >= SMALLEST[True][kind] else "stored"
     ratios = [times[form].median_ns / times["float"].median_ns for form in ("stored", "int8")]
     stars = ["*" if form == chosen else "" for form in ("stored", "int8")]
     cells = [

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import onnx
 import onnxruntime
 
-from edgekit.core.progress import Progress
+from edgekit.core.progress import SILENT, Progress
 from edgekit.core.tensors import Array
 from edgekit.errors import InputRefusedError
 from edgekit.quantization.calibration import Stream
@@ -18,9 +18,16 @@ _ROWS_AT_ONCE = 4
 
 
 def onnx_stream(
-    model: onnx.ModelProto, tensors: Sequence[str], request: QuantizeRequest, progress: Progress
+    model: onnx.ModelProto,
+    tensors: Sequence[str],
+    request: QuantizeRequest,
+    progress: Progress = SILENT,
+    *,
+    rows: int = _ROWS_AT_ONCE,
 ) -> Stream:
     """Return a stream of the float `tensors` of `model` over the samples of `request`.
+
+    A model with a free batch gets `rows` samples a run.
 
     Raises:
         InputRefusedError: onnxruntime cannot load the model.
@@ -33,7 +40,7 @@ def onnx_stream(
     computed = [name for name in tensors if name not in fed]
 
     def run() -> Iterator[Mapping[str, Array]]:
-        for done, inputs in request.batches(_ROWS_AT_ONCE):
+        for done, inputs in request.batches(rows):
             try:
                 values = session.run(computed, inputs) if computed else []
             except onnxruntime_errors() as error:
@@ -42,6 +49,18 @@ def onnx_stream(
             progress.update("calibrate", done, request.samples.count)
 
     return run
+
+
+def onnx_sizes(
+    model: onnx.ModelProto, tensors: Sequence[str], request: QuantizeRequest
+) -> dict[str, int]:
+    """Return how many values each of the float `tensors` has for the first sample.
+
+    Raises:
+        InputRefusedError: onnxruntime cannot load or run the model.
+    """
+    first = next(iter(onnx_stream(model, tensors, request, rows=1)()))
+    return {name: values.size for name, values in first.items()}
 
 
 def onnx_outputs(model: onnx.ModelProto, request: QuantizeRequest) -> list[list[Array]]:

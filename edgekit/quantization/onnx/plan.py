@@ -13,6 +13,7 @@ from edgekit.quantization.plan import (
     CARRIER,
     HURTS,
     PRODUCT,
+    SMALL,
     Operator,
     Plan,
     sharing_weights,
@@ -77,12 +78,13 @@ def make_plan(
     hurting: Collection[str] = (),
     dynamic: Collection[str] = (),
     carrying: Collection[str] = (),
+    small: Collection[str] = (),
 ) -> Plan:
     """Plan int8 for the operators with weights, and for what lies between them.
 
-    Those that are `hurting`, by name, compute in float; the rest of those that are `dynamic` in
-    int8, with scales that they find as they run. Those that are `carrying` are taken for operators
-    that may lie between two int8 ones.
+    Those that are `hurting` or `small`, by name, compute in float; the rest of those that are
+    `dynamic` in int8, with scales that they find as they run. Those that are `carrying` are taken
+    for operators that may lie between two int8 ones.
     """
     graph = model.graph
     constants = {initializer.name for initializer in graph.initializer}
@@ -96,12 +98,14 @@ def make_plan(
     carriers -= other_mode
     floats = set(known)
     flow = [narrowed for o in operators if (narrowed := o.among(floats)).outputs]
-    running = frozenset(dynamic) - asked - {*hurting}
-    computing = weighted - asked - {*hurting} - running
+    in_float = {**dict.fromkeys(small, SMALL), **dict.fromkeys(hurting, HURTS)}
+    in_float |= dict.fromkeys(asked, ASKED)
+    running = frozenset(dynamic) - {*in_float}
+    computing = weighted - {*in_float} - running
     absorbed = _absorbed(graph, computing)
     int8 = with_carriers(flow, computing, carriers - asked, absorbed)
     reasons = {
-        operator.name: (operator.op_type, _reason(operator, carriers, asked, hurting))
+        operator.name: (operator.op_type, _reason(operator, carriers, in_float))
         for operator in operators
         if operator.name not in int8 | running
         and _is_worth_telling(operator, asked | other_mode, floats)
@@ -209,13 +213,9 @@ def _is_worth_telling(operator: Operator, always: Collection[str], floats: set[s
     return operator.op_type not in _WITHOUT_ARITHMETIC and bool(floats & set(operator.outputs))
 
 
-def _reason(
-    operator: Operator, carriers: Collection[str], asked: Collection[str], hurting: Collection[str]
-) -> str:
-    if operator.name in asked:
-        return ASKED
-    if operator.name in hurting:
-        return HURTS
+def _reason(operator: Operator, carriers: Collection[str], in_float: Mapping[str, str]) -> str:
+    if operator.name in in_float:
+        return in_float[operator.name]
     if operator.op_type in {"MatMul", "Gemm"}:
         return PRODUCT
     return CARRIER if operator.name in carriers else _NO_KERNEL

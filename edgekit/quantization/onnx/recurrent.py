@@ -32,9 +32,13 @@ from edgekit.quantization.onnx.rewrite import (
 from edgekit.quantization.plan import SMALL, Operator, Plan
 from edgekit.quantization.rounding import nearest_levels, scale_of
 
-SMALLEST: Mapping[str, int] = {"GRU": 384, "LSTM": 48, "RNN": 256}
-"""Hidden sizes from which int8 takes no longer than float; measured by
-`benchmarks/recurrent_forms.py`. A step of a Scan costs half a microsecond an operator."""
+SMALLEST: Mapping[bool, Mapping[str, int]] = {
+    True: {"GRU": 384, "LSTM": 48, "RNN": 256},
+    False: {"GRU": 384, "LSTM": 192, "RNN": 256},
+}
+"""Hidden sizes from which int8 takes no longer than float on cores with int8 dot products, and on
+those without; measured by `benchmarks/recurrent_forms.py`. A step of a Scan costs half a
+microsecond an operator."""
 
 _DOMAIN = "com.microsoft"
 
@@ -50,7 +54,7 @@ _SIDES = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True
 
 
 def recurrent_in_int8(
-    model: onnx.ModelProto, plan: Plan, smallest: Mapping[str, int] = SMALLEST
+    model: onnx.ModelProto, plan: Plan, smallest: Mapping[str, int]
 ) -> tuple[str, ...]:
     """Return the recurrent operators that may be int8 and have `smallest` units for their type."""
     nodes = _recurrent(model, plan, smallest)
@@ -58,7 +62,7 @@ def recurrent_in_int8(
 
 
 def with_recurrent_in_int8(
-    model: onnx.ModelProto, plan: Plan, smallest: Mapping[str, int] = SMALLEST
+    model: onnx.ModelProto, plan: Plan, smallest: Mapping[str, int]
 ) -> tuple[onnx.ModelProto, Plan]:
     """Return `model` with its recurrent operators in int8, and `plan` with these as dynamic.
 

@@ -1,7 +1,7 @@
 """Static int8 for ONNX, in a child: our own ranges, QDQ pairs by onnxruntime, then trimmed."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -18,7 +18,7 @@ from edgekit.quantization.calibration import calibrate, united
 from edgekit.quantization.forms import Forms, find_forms
 from edgekit.quantization.observed import Interval
 from edgekit.quantization.onnx import rows
-from edgekit.quantization.onnx.calibrate import onnx_outputs, onnx_stream
+from edgekit.quantization.onnx.calibrate import onnx_outputs, onnx_sizes, onnx_stream
 from edgekit.quantization.onnx.dynamic import (
     RUNTIME,
     Product,
@@ -27,6 +27,7 @@ from edgekit.quantization.onnx.dynamic import (
     products,
     smoothable,
 )
+from edgekit.quantization.onnx.float_results import write_floats
 from edgekit.quantization.onnx.graph import float_tensors, fold
 from edgekit.quantization.onnx.outer_reads import round_what_bodies_read
 from edgekit.quantization.onnx.plan import (
@@ -36,7 +37,7 @@ from edgekit.quantization.onnx.plan import (
     unmatched,
 )
 from edgekit.quantization.onnx.prepare import prepared
-from edgekit.quantization.onnx.recurrent import recurrent_in_int8, with_recurrent_in_int8
+from edgekit.quantization.onnx.recurrent import SMALLEST, recurrent_in_int8, with_recurrent_in_int8
 from edgekit.quantization.onnx.rounding import CHANNELS, read_by, round_weights, rounding
 from edgekit.quantization.onnx.rows import RowProduct, row_products
 from edgekit.quantization.onnx.scales import overrides
@@ -48,6 +49,7 @@ from edgekit.quantization.onnx.weights import (
     store_in_int8,
     stored_convolutions,
 )
+from edgekit.quantization.onnx.worth import not_worth_it
 from edgekit.quantization.plan import Plan
 from edgekit.quantization.report import QuantizationReport, QuantizeRequest
 from edgekit.quantization.rounding import means_of_channels
@@ -68,19 +70,20 @@ def run(request: QuantizeRequest, progress: Progress) -> QuantizationReport:
     with scratch_folder("quantize") as scratch:
         folded = fold(request.artifact.path, scratch / "folded.onnx")
     model = prepared(folded, settings.keep_float)
-    plan = make_plan(model, settings.keep_float)
+    dot_products = request.destination.dot_products
+    planned = functools.partial(make_plan, model, settings.keep_float, small=_small(model, request))
+    plan = planned()
     ranges = calibrate(
         onnx_stream(model, _touched(model, plan), request, progress), settings.ranges
     )
     ranges = united(ranges, sharing_a_range(model, plan))
     able = can_be_dynamic(model, plan)
-    in_blocks = request.destination.dot_products
 
     @functools.cache
     def weights() -> Mapping[str, Product] | Mapping[str, RowProduct]:
         stream = onnx_stream(model, smoothable(model, able), request, progress)
         channels = observe_channels(stream)
-        if in_blocks:
+        if dot_products:
             return products(model, able, channels)
         return row_products(model, able, channels)
 
@@ -93,10 +96,11 @@ def run(request: QuantizeRequest, progress: Progress) -> QuantizationReport:
             onnx_stream(model, read_by(model, layers), request, progress), CHANNELS
         )
 
-    def made(part: Plan) -> tuple[onnx.ModelProto, Plan]:
+    def made(hurting: frozenset[str], dynamic: frozenset[str]) -> tuple[onnx.ModelProto, Plan]:
+        part = planned(hurting, dynamic)
         source = onnx.ModelProto()
         source.CopyFrom(model)
-        shared, rest = sharing(tied, part, in_blocks=in_blocks)
+        shared, rest = sharing(tied, part, in_blocks=dot_products)
         part_weights(source.graph, rest.int8)
         name_biases_apart(source.graph)
         chosen = layers & (part.int8 | stored_convolutions(model.graph, part))
@@ -106,10 +110,11 @@ def run(request: QuantizeRequest, progress: Progress) -> QuantizationReport:
         pairs = _with_pairs(source, rest, settings, ranges)
         make_dynamic(pairs, rest.dynamic, weights() if part.dynamic else {})
         share_tables(pairs, shared)
-        return with_recurrent_in_int8(pairs, part)
+        return with_recurrent_in_int8(pairs, part, SMALLEST[dot_products])
 
-    forms = _forms(model, plan, request, made, progress)
-    result, plan = made(make_plan(model, settings.keep_float, forms.found.keep, forms.dynamic))
+    could = (*candidates(model, plan), *recurrent_in_int8(model, plan, SMALLEST[dot_products]))
+    forms = _forms(model, could, able, request, made, progress)
+    result, plan = made(forms.found.keep, forms.dynamic)
     stored = store_in_int8(result.graph, plan)
     if not (plan.int8 or plan.dynamic or stored):
         raise UnsupportedError(
@@ -129,9 +134,20 @@ def run(request: QuantizeRequest, progress: Progress) -> QuantizationReport:
         float_operators=plan.left(stored),
         notes=(
             *unmatched(folded, settings.keep_float),
-            *forms.notes(settings.min_sqnr_db, RUNTIME if in_blocks else rows.RUNTIME),
+            *forms.notes(settings.min_sqnr_db, RUNTIME if dot_products else rows.RUNTIME),
         ),
     )
+
+
+def _small(model: onnx.ModelProto, request: QuantizeRequest) -> frozenset[str]:
+    """Return the products that take longer in int8 than in float where the file is to run.
+
+    Where rows of the weight are looked up too, one table for both is worth more.
+    """
+    plan = make_plan(model, request.settings.keep_float)
+    sizes = onnx_sizes(model, _touched(model, plan), request)
+    slow = not_worth_it(model, plan, sizes, request.destination)
+    return slow - {*tied_tables(model).values()}
 
 
 def _touched(model: onnx.ModelProto, plan: Plan) -> list[str]:
@@ -143,26 +159,24 @@ def _touched(model: onnx.ModelProto, plan: Plan) -> list[str]:
 
 def _forms(
     model: onnx.ModelProto,
-    plan: Plan,
+    could: Sequence[str],
+    able: frozenset[str],
     request: QuantizeRequest,
-    made: Callable[[Plan], tuple[onnx.ModelProto, Plan]],
+    made: Callable[[frozenset[str], frozenset[str]], tuple[onnx.ModelProto, Plan]],
     progress: Progress,
 ) -> Forms:
-    """Try how operators that `plan` has in int8 compute best, and which should stay float."""
+    """Try how operators that `could` be int8 compute best, and which should stay float."""
     settings = request.settings
-    could = (*candidates(model, plan), *recurrent_in_int8(model, plan))
     tried = could if settings.min_sqnr_db else ()
     reference = onnx_outputs(model, request) if tried else []
 
     def trial(int8: frozenset[str], dynamic: frozenset[str]) -> float:
         progress.update("try", 0, 0)
-        quantized, part = made(
-            make_plan(model, settings.keep_float, frozenset(tried) - int8, dynamic)
-        )
+        quantized, part = made(frozenset(tried) - int8, dynamic)
         store_in_int8(quantized.graph, part)
         return signal_to_noise_db(reference, onnx_outputs(quantized, request))
 
-    return find_forms(tried, can_be_dynamic(model, plan), trial, settings)
+    return find_forms(tried, able, trial, settings)
 
 
 def _with_pairs(
@@ -189,6 +203,7 @@ def _with_pairs(
     )
     quantizer.quantize_model()
     result: onnx.ModelProto = quantizer.model.model
+    write_floats(result.graph, plan.int8)
     round_what_bodies_read(result.graph)
     return result
 

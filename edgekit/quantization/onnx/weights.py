@@ -69,7 +69,7 @@ def stored_convolutions(graph: onnx.GraphProto, plan: Plan) -> frozenset[str]:
         if node.op_type == "Conv"
         and plan.may_store(node.name)
         and node.input[1] in constants
-        and _is_worth_it(constants[node.input[1]])
+        and is_worth_storing(constants[node.input[1]])
     )
 
 
@@ -159,18 +159,19 @@ def _may_be_int8(
 ) -> bool:
     if node.op_type in _TAKING_CONSTANTS:
         return _is_table(tensor, constants)
-    return _is_worth_it(tensor)
+    return is_worth_storing(tensor)
 
 
 def _is_table(tensor: onnx.TensorProto, constants: Mapping[str, onnx.TensorProto]) -> bool:
     """Whether a constant is worth it and no vector: biases and gains go into every activation."""
-    if sum(size > 1 for size in tensor.dims) < 2 or not _is_worth_it(tensor):
+    if sum(size > 1 for size in tensor.dims) < 2 or not is_worth_storing(tensor):
         return False
     everything = sum(int(np.prod(one.dims)) for one in constants.values())
     return int(np.prod(tensor.dims)) * _SHARE >= everything
 
 
-def _is_worth_it(tensor: onnx.TensorProto) -> bool:
+def is_worth_storing(tensor: onnx.TensorProto) -> bool:
+    """Whether a constant takes fewer bytes as int8 beside its operator."""
     if tensor.data_type != onnx.TensorProto.FLOAT or np.prod(tensor.dims) < _SMALLEST:
         return False
     return bool(np.isfinite(onnx.numpy_helper.to_array(tensor)).all())

@@ -10,6 +10,7 @@ from support.onnx_models import graph_model, tensor
 from support.quantizing import call_here, quantized, sqnr_db
 
 from edgekit.core.artifact import Format
+from edgekit.core.target import Destination
 from edgekit.quantization.onnx.plan import make_plan
 from edgekit.quantization.onnx.recurrent import SMALLEST, with_recurrent_in_int8
 from edgekit.quantization.plan import HURTS, SMALL
@@ -154,11 +155,13 @@ def test_what_no_int8_form_can_do_stays_as_it_is(model: onnx.ModelProto) -> None
     assert "layer" in plan.reasons
 
 
+@pytest.mark.parametrize("dot_products", [False, True])
 @pytest.mark.parametrize("kind", list(GATES))
-def test_a_small_cell_only_stores_int8_and_says_why(kind: str) -> None:
-    model = recurrent(kind, SMALLEST[kind] - 1)
+def test_a_small_cell_only_stores_int8_and_says_why(kind: str, *, dot_products: bool) -> None:
+    smallest = SMALLEST[dot_products]
+    model = recurrent(kind, smallest[kind] - 1)
 
-    made, plan = with_recurrent_in_int8(model, make_plan(model, ()))
+    made, plan = with_recurrent_in_int8(model, make_plan(model, ()), smallest)
 
     assert [node.op_type for node in made.graph.node] == [kind]
     assert plan.reasons["layer"] == (kind, SMALL)
@@ -198,7 +201,7 @@ STEPWISE = np.random.default_rng(0).standard_normal((8, STEPS, INPUTS)).astype(n
 
 @pytest.mark.parametrize("kind", list(GATES))
 def test_a_large_cell_is_int8_in_the_file_and_its_bytes_a_third(kind: str, tmp_path: Path) -> None:
-    model = classifier(kind, max(64, SMALLEST[kind]))
+    model = classifier(kind, max(64, SMALLEST[True][kind]))
 
     made = quantized(tmp_path, Format.ONNX, model, x=STEPWISE)
 
@@ -206,6 +209,17 @@ def test_a_large_cell_is_int8_in_the_file_and_its_bytes_a_third(kind: str, tmp_p
     assert made.report.float_operators == ()
     assert made.report.size_bytes < 0.35 * made.report.float_size_bytes
     assert sqnr_db(made) > 30
+
+
+def test_a_cell_that_is_slower_on_a_target_only_stores_int8(tmp_path: Path) -> None:
+    model = classifier("LSTM", SMALLEST[True]["LSTM"])
+
+    made = quantized(
+        tmp_path, Format.ONNX, model, destination=Destination(dot_products=False), x=STEPWISE
+    )
+
+    (left,) = made.report.float_operators
+    assert (left.op_type, left.reason.startswith(SMALL)) == ("LSTM", True)
 
 
 def test_a_cell_stays_float_as_asked(tmp_path: Path) -> None:
