@@ -144,6 +144,7 @@ class Groups:
             reason = self._difference(expected)
             if not reason or self._adapts(groups, widths, expected):
                 self._gone = after
+                self.stuck.pop(groups[0].shown.layer, None)
                 return True
         undo()
         self._literals.follow(self._gone)

@@ -75,8 +75,8 @@ def _cut(
     groups: Groups, settings: PruneSettings, keep: frozenset[str], rng: np.random.Generator
 ) -> bool:
     """Cut every group that the settings reach, and tell whether anything went."""
-    has_cut = False
     # All units are ranked by the weights as they came, before any is cut.
+    waiting = []
     for bundle in groups.prunable(keep):
         worst = {}
         for group in bundle:
@@ -84,8 +84,14 @@ def _cut(
             scores = settings.criterion.scores(group.weights, rng)
             worst[group.layer] = sorted(np.argsort(scores, kind="stable")[:gone].tolist())
         if all(worst.values()):
-            has_cut |= groups.cut(worst)
-    return has_cut
+            waiting.append(worst)
+    has_cut = False
+    while True:
+        stuck = [worst for worst in waiting if not groups.cut(worst)]
+        if len(stuck) == len(waiting):
+            return has_cut
+        # What is stuck may have needed others to be narrower first.
+        has_cut, waiting = True, stuck
 
 
 def _kept(module: nn.Module, patterns: tuple[str, ...]) -> frozenset[str]:

@@ -28,6 +28,8 @@ class Surgery:
             owner = module.get_submodule(path), attribute
             self._owners.setdefault(known, []).append(owner)
         self._left: dict[Slot, Tensor] = {}
+        # Once cut, groups of one channel each look alike.
+        self._depthwise = {part for part in module.modules() if _is_depthwise(part)}
 
     def tensor(self, name: str) -> Tensor:
         """Return a parameter or buffer as it is now."""
@@ -74,6 +76,8 @@ class Surgery:
             self._left[slot] = before[stays]
             self._take(slot, stays.nonzero()[:, 0])
         for part in changed:
+            if part in self._depthwise:
+                _tell_groups(part)
             tell_sizes(part)
 
         def undo() -> None:
@@ -122,12 +126,20 @@ def _linear(part: nn.Module) -> None:
     part.out_features, part.in_features = part.weight.shape
 
 
+def _is_depthwise(part: nn.Module) -> bool:
+    return isinstance(part, conv._ConvNd) and part.groups == part.in_channels > 1  # noqa: SLF001  the only name of all convolutions
+
+
+def _tell_groups(part: nn.Module) -> None:
+    """Let a convolution whose channels have filters of their own say how many are left."""
+    assert isinstance(part, conv._ConvNd)  # noqa: SLF001  the only name of all convolutions
+    channels = len(part.weight)
+    part.groups = channels if part.transposed else channels * part.groups // part.out_channels
+
+
 def _convolution(part: nn.Module) -> None:
     assert isinstance(part, conv._ConvNd)  # noqa: SLF001  the only name of all convolutions
     one, other = part.weight.shape[:2]
-    if part.groups == part.in_channels > 1:
-        # Each channel has filters of its own.
-        part.groups = one if part.transposed else one * part.groups // part.out_channels
     if part.transposed:
         part.in_channels, part.out_channels = one, other * part.groups
     else:

@@ -126,7 +126,7 @@ def stack(trace: Trace, call: Call) -> None:
 def _joined(trace: Trace, parts: Sequence[Tensor], axis: int) -> Tensor:
     """Tie what is joined along other axes than `axis`; return numbers that can be expanded."""
     ties = trace.ties
-    numbers = [trace.numbers(part) for part in parts]
+    numbers = [_numbers(trace, part, axis) for part in parts]
     across = {along for part in numbers for along in ties.varying(part)} - {axis}
     if across:
         for part in numbers:
@@ -140,6 +140,14 @@ def _joined(trace: Trace, parts: Sequence[Tensor], axis: int) -> Tensor:
     narrow = [first_along(part, set(range(part.ndim)) - {axis}) for part in numbers]
     joined = torch.cat(narrow, axis)
     return joined if trace.ties.varying(joined) else joined.narrow(axis, 0, 1)
+
+
+def _numbers(trace: Trace, part: Tensor, axis: int) -> Tensor:
+    """Return the numbers of a tensor; those of zeros, such as a first state, are not tied yet."""
+    if trace.known(part) is not None or part.any():
+        return trace.numbers(part)
+    numbers = trace.ties.new(part.shape[axis])
+    return numbers.view(-1, *[1] * (part.ndim - 1 - axis)).expand(part.shape)
 
 
 def write(trace: Trace, call: Call) -> None:

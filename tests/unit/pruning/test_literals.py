@@ -9,7 +9,7 @@ from torch import nn
 
 from edgekit.core.artifact import file_sha256
 from edgekit.core.model import Model
-from edgekit.core.samples import save_samples
+from edgekit.core.samples import Example, save_samples
 from edgekit.core.tensors import Array
 from edgekit.loading.saved import load_model, save_model
 from edgekit.loading.source import OnnxSource
@@ -183,7 +183,7 @@ def test_sizes_that_changed_are_saved_with_the_model(tmp_path: Path) -> None:
     found = imported(model(*attention(4, fused=False)), tmp_path)
     file = tmp_path / "model.onnx"
     pruned = halved(found, tmp_path)
-    source = OnnxSource(file, file_sha256(file), tmp_path, {})
+    source = OnnxSource(file, file_sha256(file), tmp_path, Example({}))
 
     loaded = load_model(save_model(pruned, source, tmp_path / "saved"))
 

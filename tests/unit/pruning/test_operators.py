@@ -114,6 +114,20 @@ def test_channels_are_followed(name: str, tmp_path: Path) -> None:
     assert after(torch.from_numpy(images(3))).shape == (3, 3)
 
 
+def test_groups_that_are_left_with_one_channel_each_stay_groups(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(
+        nn.Conv2d(1, 8, 3), nn.Conv2d(8, 16, 3, groups=4), nn.Conv2d(16, 3, 4), nn.Flatten()
+    )
+
+    after = pruned_alone(module, tmp_path, PruneSettings(50.0), input=images()).module
+
+    grouped = after.get_submodule("1")
+    assert isinstance(grouped, nn.Conv2d)
+    assert (grouped.in_channels, grouped.out_channels, grouped.groups) == (4, 8, 4)
+    assert after(torch.from_numpy(images(3))).shape == (3, 3)
+
+
 STOPPED: dict[str, Callable[[Tensor], Tensor]] = {
     "sort": lambda value: value.sort(dim=1).values,
     "softmax": lambda value: value.softmax(1),

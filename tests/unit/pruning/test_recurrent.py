@@ -114,6 +114,46 @@ def test_the_projection_of_an_lstm_loses_units_too(tmp_path: Path) -> None:
     assert after(torch.from_numpy(steps(3))).shape == (3, 3)
 
 
+def test_layers_that_need_others_to_be_narrower_first_are_cut_after_them(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    # Half of the hidden units would be as many as the projection has, and no projection then.
+    module = Reads(nn.LSTM(6, 8, batch_first=True, proj_size=4), final=False)
+
+    pruned = pruned_alone(module, tmp_path, HALF, features=steps())
+
+    assert isinstance(pruned.module, Reads)
+    assert (pruned.module.net.hidden_size, pruned.module.net.proj_size) == (4, 2)
+    assert "as wide as before" not in pruned.history[-1].summary
+
+
+class ConvolvedState(nn.Module):
+    """A recurrent net whose gates are one convolution of what comes and what is held."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held = 8
+        self.gates = nn.Conv1d(1 + self.held, 2 * self.held, 3, padding=1)
+        self.head = nn.Linear(self.held, 3)
+
+    def forward(self, features: Tensor) -> Tensor:
+        held = features.new_zeros(len(features), self.held, features.shape[2])
+        for step in features.unbind(1):
+            gate, value = self.gates(torch.cat([step[:, None], held], 1)).chunk(2, 1)
+            held = held + torch.sigmoid(gate) * torch.tanh(value)
+        logits: Tensor = self.head(held.mean(2))
+        return logits
+
+
+def test_zeros_that_are_joined_to_what_comes_get_narrower(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+
+    after = pruned_alone(ConvolvedState(), tmp_path, HALF, features=steps()).module
+
+    assert isinstance(after, ConvolvedState)
+    assert (after.held, after.gates.in_channels, after.gates.out_channels) == (4, 5, 8)
+    assert after(torch.from_numpy(steps(3))).shape == (3, 3)
+
+
 class Cells(nn.Module):
     """A cell in a loop of Python's."""
 
