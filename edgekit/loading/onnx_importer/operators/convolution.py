@@ -10,7 +10,7 @@ from torch.nn import functional
 from edgekit.loading.onnx_importer.builder import Builder
 from edgekit.loading.onnx_importer.node import OnnxNode
 from edgekit.loading.onnx_importer.operators.linear import owners
-from edgekit.loading.onnx_importer.operators.shape import padded
+from edgekit.loading.onnx_importer.operators.padding import padded
 from edgekit.loading.onnx_importer.registry import handles
 from edgekit.loading.onnx_importer.values import Entry, RefusedNodeError, Value
 

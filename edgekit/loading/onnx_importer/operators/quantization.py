@@ -9,7 +9,7 @@ from edgekit.loading.onnx_importer.builder import Builder
 from edgekit.loading.onnx_importer.dtypes import torch_dtype
 from edgekit.loading.onnx_importer.node import OnnxNode
 from edgekit.loading.onnx_importer.operators.convolution import CONVOLVE, Window
-from edgekit.loading.onnx_importer.operators.shape import padded
+from edgekit.loading.onnx_importer.operators.padding import padded
 from edgekit.loading.onnx_importer.registry import handles
 from edgekit.loading.onnx_importer.values import RefusedNodeError, Value
 
