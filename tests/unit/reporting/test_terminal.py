@@ -106,3 +106,15 @@ def test_failed_step_is_shown_with_its_hint() -> None:
     write(run_view(replace(record(), failures=(failed,))), stream)
 
     assert "export tflite: litert-torch is missing (pip install it)" in stream.getvalue()
+
+
+def test_a_table_of_few_columns_breaks_no_word_on_a_narrow_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    monkeypatch.setenv("NO_COLOR", "1")
+    stream = Terminal()
+
+    write(gate_view(record(), Verdict((rule_result(Outcome.INCONCLUSIVE),))), stream)
+
+    assert "inconclusive" in stream.getvalue()
