@@ -9,6 +9,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 from torch.export import Dim
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from edgekit.core.tensors import Signature
 from edgekit.core.workspace import storage
@@ -96,16 +97,19 @@ def _exported(
     axes: tuple[tuple[dict[int, Dim | str], ...]] | None,
     opset: int,
 ) -> onnx.ModelProto:
-    program = torch.onnx.export(
-        module,
-        tuple(example),
-        dynamo=True,
-        input_names=[spec.name for spec in signature.inputs],
-        output_names=[spec.name for spec in signature.outputs],
-        dynamic_shapes=axes,
-        opset_version=opset,
-        verbose=False,
-    )
+    # The exporter writes attention as the products that it consists of. What a faster kernel lays
+    # out in memory so that it can be viewed, these do not.
+    with sdpa_kernel(SDPBackend.MATH):
+        program = torch.onnx.export(
+            module,
+            tuple(example),
+            dynamo=True,
+            input_names=[spec.name for spec in signature.inputs],
+            output_names=[spec.name for spec in signature.outputs],
+            dynamic_shapes=axes,
+            opset_version=opset,
+            verbose=False,
+        )
     assert program is not None
     # A model that was itself exported has outputs called `linear` or `matmul`, and so has the
     # exporter values inside.

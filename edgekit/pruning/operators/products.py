@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from edgekit.pruning.operators.elementwise import together
-from edgekit.pruning.ties import Ties, narrowed
+from edgekit.pruning.ties import Ties, first_along, narrowed
 from edgekit.pruning.trace import Call, Slot, Trace, Value, Weight, tensors_in
 
 
@@ -135,6 +135,9 @@ def convolve(trace: Trace, call: Call) -> None:
     """Follow a convolution of any rank; in groups, each loses the same places."""
     value, kernel, bias, transposed, groups = *call.args[:3], call.args[6], call.args[8]
     weight = trace.known(kernel)
+    if weight is None and bias is None and groups == value.shape[1] == call.out.shape[1]:
+        trace.set(call.out, Value(_each_alone(trace, value)))
+        return
     if not isinstance(weight, Weight) or trace.known(value) is None:
         trace.block("a convolution with computed weights", tensors_in(call.args))
         trace.set(call.out, Value(torch.zeros((), dtype=torch.int64)))
@@ -164,6 +167,14 @@ def convolve(trace: Trace, call: Call) -> None:
     if bias is not None:
         shift = trace.reshaped(bias, (-1, *[1] * (call.out.ndim - 2)))
         together(trace, (call.out, shift), call.out)
+
+
+def _each_alone(trace: Trace, value: Tensor) -> Tensor:
+    """Follow an average or a blur of each channel by numbers that are no weights."""
+    numbers = trace.numbers(value)
+    places = tuple(axis for axis in trace.ties.varying(numbers) if axis > 1)
+    trace.ties.merge(narrowed(numbers), places)
+    return first_along(numbers, range(2, numbers.ndim))
 
 
 def _tie_groups(ties: Ties, channels: Tensor, read: Tensor, groups: int) -> None:

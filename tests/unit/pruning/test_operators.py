@@ -69,6 +69,16 @@ def gathered(value: Tensor) -> Tensor:
     return value.gather(2, places)
 
 
+def blurred(value: Tensor) -> Tensor:
+    kernel = torch.ones(value.shape[1], 1, 3, 3) / 9
+    return functional.conv2d(value, kernel, padding=1, groups=value.shape[1])
+
+
+def averaged_apart(value: Tensor) -> Tensor:
+    alone = functional.conv2d(value.flatten(0, 1)[:, None], torch.ones(1, 1, 2, 2))
+    return alone.view(*value.shape[:2], *alone.shape[2:])
+
+
 def written(value: Tensor) -> Tensor:
     value = value.clone()
     value[:, :, 0] = value[:, :, 1]
@@ -93,6 +103,8 @@ FOLLOWED: dict[str, tuple[Callable[[Tensor], Tensor], int, int, int]] = {
     "stacked": (stacked, 8, 8, 1),
     "normed": (normed, 8, 8, 1),
     "gathered": (gathered, 8, 8, 1),
+    "blurred": (blurred, 8, 8, 1),
+    "averaged apart": (averaged_apart, 8, 8, 1),
     "written": (written, 8, 8, 1),
 }
 
