@@ -47,7 +47,8 @@ def set_up_command(
 ) -> None:
     """Download the emulator through this machine's own apt and pip, and unpack it.
 
-    Every file is pinned by its SHA-256. A download that was cut off goes on where it stopped.
+    Every file is pinned by its SHA-256. What came whole is kept when a download is
+    cut off; call it again for the rest.
     """
     from edgekit.emulation.pins import pins
     from edgekit.emulation.setup import plan, set_up

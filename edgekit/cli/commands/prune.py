@@ -62,7 +62,8 @@ class Asked:
 @click.option(
     "--keep",
     multiple=True,
-    help="Modules that stay as wide as they are: a pattern; a wrong one lists all names.",
+    help="Modules that stay as wide as they are: a pattern; may be given again, and a wrong "
+    "one lists all names.",
 )
 @click.option("--round-to", default=1, show_default=True, help="Widths are multiples of it.")
 @click.option("--train", type=EXISTING_FILE, help="Samples to tune on; without, nothing is tuned.")

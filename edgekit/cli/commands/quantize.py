@@ -84,7 +84,11 @@ class Asked:
     show_default=True,
     help="Samples to calibrate on, at most.",
 )
-@click.option("--keep-float", multiple=True, help="Operators that stay float: a name or type.")
+@click.option(
+    "--keep-float",
+    multiple=True,
+    help="Operators that stay float: a name or type; may be given again.",
+)
 @click.option("--test", type=EXISTING_FILE, help="Samples to compare on, with labels.")
 @metric_option
 @click.option("--max-loss", default="", help="Exit with 1 when the metric loses more: 1pp.")

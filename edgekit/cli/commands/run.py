@@ -42,7 +42,13 @@ class Asked:
     )
 )
 @recipe_argument
-@click.option("--from", "from_stage", default="", help="Make this stage and all after it again.")
+@click.option(
+    "--from",
+    "from_stage",
+    metavar="STAGE",
+    default="",
+    help="Make this stage, such as quantize, and all after it again; a wrong one lists all.",
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @trust_option
 @download_option
