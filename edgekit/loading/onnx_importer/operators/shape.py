@@ -219,7 +219,7 @@ def _slice(builder: Builder, node: OnnxNode) -> Value:
         elif isinstance(step, int) and step > 0:
             value = builder.call(torch.ops.aten.slice.Tensor, value, axis, start, end, step)
         else:
-            value = builder.call(_sliced_backwards, value, start, end, axis, step)
+            value = builder.call(_sliced, value, start, end, axis, step)
     return value
 
 
@@ -238,11 +238,11 @@ def _part_of_filled(
     return _filled_again(builder, value, shape)
 
 
-def _sliced_backwards(
-    value: torch.Tensor, start: int, end: int, axis: int, step: int
-) -> torch.Tensor:
+def _sliced(value: torch.Tensor, start: int, end: int, axis: int, step: int) -> torch.Tensor:
     # Slicing backwards is slicing forwards after a flip: position p becomes size - 1 - p.
     index: list[slice] = [slice(None)] * (axis % value.dim())
+    if step > 0:  # only the run itself could tell
+        return value[(*index, slice(start, end, step))]
     size = value.size(axis)
     start = size + start if start < 0 else min(start, size - 1)
     end = size + end if end < 0 else end

@@ -120,3 +120,20 @@ def test_words_of_python_may_name_weights(tmp_path: Path) -> None:
     found = import_onnx(tmp_path / "model.onnx")
 
     assert [name for name, _ in found.module.named_parameters()] == ["rnn.while_.cell.weight"]
+
+
+@pytest.mark.parametrize("step", [2, -2])
+def test_steps_of_a_slice_may_come_with_the_samples(tmp_path: Path, step: int) -> None:
+    path = written(
+        """g (float[6] x, int64[1] start, int64[1] end, int64[1] step) => (float[n] y) {
+            axes = Constant<value = int64[1] {0}>()
+            y = Slice(x, start, end, axes, step) }""",
+        tmp_path,
+    )
+    start, end = (1, 6) if step > 0 else (4, 0)
+    places = {"start": np.array([start]), "end": np.array([end]), "step": np.array([step])}
+    x = np.arange(6, dtype=np.float32)
+
+    found = run(import_onnx(path), x=x, **places)
+
+    np.testing.assert_array_equal(found["y"], x[start:end:step])
