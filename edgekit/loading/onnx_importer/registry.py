@@ -1,5 +1,6 @@
 """Which handler imports which operator."""
 
+import functools
 import importlib
 import pkgutil
 from collections.abc import Callable, Sequence
@@ -39,9 +40,9 @@ def supported_operators() -> frozenset[str]:
     return frozenset(_handlers)
 
 
+@functools.cache
 def _load() -> None:
-    if _handlers:
-        return
+    # Some may be there already: whoever imports one module of them has its handlers alone.
     package = importlib.import_module("edgekit.loading.onnx_importer.operators")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")
