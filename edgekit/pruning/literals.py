@@ -63,10 +63,12 @@ class Literals:
 
 def _said(node: fx.Node, result: object, trace: Trace) -> Callable[[Gone], _Arguments] | None:
     """Return how a node is called with the sizes after a cut, if it is told any."""
-    if node.target is torch.ops.aten.slice.Tensor:
-        return _slice(node.args, trace)
-    if node.target is torch.split and isinstance(result, Sequence):
-        return _split(node.args, result, trace)
+    # A graph that the user traced may leave arguments out, or name them: its sizes stay.
+    match node.target, node.args:
+        case torch.ops.aten.slice.Tensor, (fx.Node(), int(), _, _, _):
+            return _slice(node.args, trace)
+        case torch.split, (_, list() | tuple(), int()) if isinstance(result, Sequence):
+            return _split(node.args, result, trace)
     return _shape(node, result, trace) if isinstance(result, Tensor) else None
 
 
@@ -100,7 +102,7 @@ def _sizes_of(node: fx.Node) -> set[int]:
 
 def _is_shape(shape: Sequence[object], result: Tensor) -> bool:
     fits = (
-        isinstance(size, fx.Node) or size in {-1, result.shape[axis]}
+        isinstance(size, fx.Node) or (isinstance(size, int) and size in {-1, result.shape[axis]})
         for axis, size in enumerate(shape)
         if axis < result.ndim
     )

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from support.onnx_text import imported, model, run
-from torch import nn
+from torch import Tensor, fx, nn
 
 from edgekit.core.artifact import file_sha256
 from edgekit.core.model import Model
@@ -13,6 +14,7 @@ from edgekit.core.samples import Example, save_samples
 from edgekit.core.tensors import Array
 from edgekit.loading.saved import load_model, save_model
 from edgekit.loading.source import OnnxSource
+from edgekit.loading.trial import find_signature
 from edgekit.pruning.prune import prune
 from edgekit.pruning.settings import PruneSettings
 
@@ -189,3 +191,29 @@ def test_sizes_that_changed_are_saved_with_the_model(tmp_path: Path) -> None:
 
     (before,), (after,) = (run(one, x=FRAMES).values() for one in (pruned, loaded))
     assert np.array_equal(before, after)
+
+
+class _Parts(nn.Module):
+    """Parts a tensor in ways that name arguments, or leave them out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wide, self.narrow = nn.Linear(FEATURES, WIDTH), nn.Linear(WIDTH, WIDTH)
+        self.last = nn.Linear(WIDTH // 2, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.narrow(torch.relu(self.wide(x)))
+        first, second = torch.split(hidden, WIDTH // 2, dim=2)
+        logits: Tensor = self.last(first + second) + self.last(hidden[:, :, : WIDTH // 2])
+        return logits
+
+
+def test_a_graph_that_is_traced_elsewhere_keeps_the_sizes_it_says(tmp_path: Path) -> None:
+    samples = save_samples(tmp_path / "samples", {"x": FRAMES})
+    traced = fx.symbolic_trace(_Parts())
+    found = Model(traced, find_signature(traced, samples), ())
+
+    pruned = halved(found, tmp_path / "halved")
+
+    assert pruned.module.get_submodule("wide").get_parameter("weight").shape[0] == WIDTH // 2
+    assert pruned.module.get_submodule("narrow").get_parameter("weight").shape[0] == WIDTH
