@@ -21,7 +21,7 @@ class Gone:
     sizes: Mapping[fx.Node, Mapping[int, int]]
 
     def left(self, line: IntArray) -> int:
-        """Return how many places are left of those whose classes are in `line`."""
+        """Return how many places are left of those whose classes are in `line`, `[places]`."""
         return int((~np.isin(line, self.classes)).sum())
 
 

@@ -29,6 +29,7 @@ DIMENSIONLESS = {
     "count",
     "cycles",
     "loss",
+    "numbers",
     "parameters",
     "reference",
     "returncode",
