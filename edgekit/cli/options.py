@@ -33,6 +33,13 @@ class _ExistingFile(click.Path):
 
                 close = did_you_mean(path.name, [one.name for one in path.parent.iterdir()])
                 self.fail(f"there is no file '{value}'{close}", param, ctx)
+            if path.is_dir():
+                self.fail(
+                    f"'{value}' is a folder: name one file; samples, such as pictures, go into one "
+                    "archive, numpy.savez('samples.npz', name_of_input=array)",
+                    param,
+                    ctx,
+                )
         except PermissionError:
             self.fail(f"the folder of '{value}' may not be read", param, ctx)
         return super().convert(value, param, ctx)

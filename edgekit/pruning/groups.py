@@ -79,7 +79,7 @@ class Groups:
             raise UnsupportedError(
                 "the units of the model cannot be followed from layer to layer "
                 f"({type(error).__name__}: {_first_line(error)})",
-                hint="leave out the prune section; quantization works without it",
+                hint="leave pruning out; quantization works without it",
             ) from error
         self._module, self._inputs = module, inputs
         self._outputs = self._run()

@@ -48,7 +48,7 @@ def prune(
             raise UnsupportedError(
                 "there is nothing to prune: every layer is as wide as an input, an output or a "
                 "state of the model, or as a number in its code",
-                hint="leave out the prune section",
+                hint="leave pruning out",
             )
         raise UsageError(
             f"pruning {settings.ratio:g} % would remove nothing: no layer can lose a unit",
@@ -120,7 +120,7 @@ def _refuse_stuck(groups: Groups) -> None:
         raise UnsupportedError(
             f"the pruned model does not run: with fewer units of '{layer}', {reason}; its code "
             "may rely on sizes that pruning changes",
-            hint="leave out the prune section, or let the code take sizes from its inputs",
+            hint="leave pruning out, or let the code take sizes from its inputs",
         )
 
 

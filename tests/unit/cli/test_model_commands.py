@@ -103,6 +103,17 @@ def test_samples_that_do_not_fit_are_told_by_their_file_before_the_work(
     assert not Path("cnn.int8.onnx").exists()
 
 
+def test_a_folder_in_place_of_samples_is_told_to_become_an_archive(
+    shell: Shell, model: Path
+) -> None:
+    Path("pictures").mkdir()
+
+    ran = shell("quantize", model, "--calib", "pictures")
+
+    assert ran.code == 2
+    assert "numpy.savez" in ran.err
+
+
 def test_quantize_replaces_nothing_unasked(shell: Shell, model: Path) -> None:
     Path("out.onnx").write_text("mine")
 
