@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 
 import torch
-from litert_converter.mlir import ir  # type: ignore[import-untyped]  # ships no types
-from litert_converter.mlir.dialects import stablehlo  # type: ignore[import-untyped]  # same
+from litert_converter.mlir import ir
+from litert_converter.mlir.dialects import stablehlo
 from litert_torch.backend import lowerings
 
 _CAT = torch.ops.aten.cat.default
