@@ -14,6 +14,7 @@ HURTS = "in static int8 it costs the outputs most"
 CARRIER = "not between two int8 operators"
 BODY = "inside the body of another operator"
 SLOWER = "between floats, int8 takes longer than float on tflite-runtime"
+NARROW = "over one channel, int8 takes longer than float on cores without int8 dot products"
 SMALL = "at this size int8 takes longer than float"
 _STORED = "; its weights are stored in int8"
 
@@ -62,6 +63,10 @@ class Plan:
     def may_compute(self, name: str) -> bool:
         """Whether an operator that the plan leaves in float may get an int8 form of its own."""
         return self.may_store(name) and self.reasons[name][1] != HURTS
+
+    def because(self, reason: str) -> frozenset[str]:
+        """Return the names of the operators that stay float for one reason."""
+        return frozenset(name for name, (_, why) in self.reasons.items() if why == reason)
 
     def without(self, names: Collection[str]) -> "Plan":
         """Return the plan with `names` no longer among those that stay float."""

@@ -1,15 +1,18 @@
 """Which operators of a TFLite model compute in int8 on LiteRT."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from edgekit.core.target import ANYWHERE, Destination
 from edgekit.quantization.plan import (
     ASKED,
     BODY,
     CARRIER,
     HURTS,
+    NARROW,
     PRODUCT,
     Operator,
     Plan,
@@ -28,6 +31,8 @@ EMBEDDING = "EMBEDDING_LOOKUP"
 
 STORABLE = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 """Can have int8 weights that LiteRT turns into floats once, when it loads the file."""
+
+_CONVOLUTIONS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D"})
 
 _MOVERS = frozenset(
     {
@@ -89,11 +94,13 @@ def make_plan(
     keep_float: Sequence[str],
     hurting: Collection[str] = (),
     dynamic: Collection[str] = (),
+    destination: Destination = ANYWHERE,
 ) -> Plan:
     """Plan int8 for the operators with weights, and for what lies between them.
 
-    Those that are `hurting`, by name, are not quantized statically; the rest of those that are
-    `dynamic` compute in int8 with scales that they find as they run.
+    Those that are `hurting`, by name, are not quantized statically, nor are those that are slower
+    so on `destination`; the rest of those that are `dynamic` compute in int8 with scales that they
+    find as they run.
     """
     graph = model.subgraphs[0]
     operators = operators_of(model, graph)
@@ -106,15 +113,22 @@ def make_plan(
         for operator in operators
         if operator.op_type in {*WEIGHTED, EMBEDDING} and constants & set(operator.inputs[:2])
     }
+    narrow = _narrow(model, operators, destination) & weighted
     carriers = {operator.name for operator in operators if operator.op_type in _CARRIERS}
     floats = {
         tensor_name(tensor) for tensor in graph.tensors if tensor.type == schema.TensorType.FLOAT32
     }
-    flow = [narrowed for o in operators if (narrowed := o.among(floats)).outputs]
+    # What a convolution of one channel writes is rounded like an input, for all that read it.
+    flow = [
+        replace(shown, outputs=()) if o.name in narrow else shown
+        for o in operators
+        if (shown := o.among(floats)).outputs
+    ]
     running = frozenset(dynamic) - asked - {*hurting}
-    int8 = with_carriers(flow, weighted - asked - {*hurting} - running, carriers - asked)
+    static = weighted - asked - {*hurting} - running - narrow
+    int8 = with_carriers(flow, static, carriers - asked)
     reasons = {
-        operator.name: (operator.op_type, _reason(operator, asked, hurting))
+        operator.name: (operator.op_type, _reason(operator, asked, hurting, narrow))
         for operator in operators
         if operator.name not in int8 | running
         and (operator.name in asked or operator.op_type not in _WITHOUT_ARITHMETIC)
@@ -239,11 +253,38 @@ def _constants(model: schema.ModelT, graph: schema.SubGraphT) -> set[str]:
     return {tensor_name(tensor) for tensor in graph.tensors if is_stored(model, tensor)}
 
 
-def _reason(operator: Operator, asked: set[str], hurting: Collection[str]) -> str:
+def _narrow(
+    model: schema.ModelT, operators: Sequence[Operator], destination: Destination
+) -> frozenset[str]:
+    """Return the names of the convolutions of one channel that are faster in float there.
+
+    LiteRT's kernels for int8 take channels in eights; dot products make up for it. Where no
+    runtime is named, the file may go to a chip that is made for int8.
+    """
+    if destination.dot_products or not destination.runtimes:
+        return frozenset()
+    graph = model.subgraphs[0]
+    single = {
+        tensor_name(tensor)
+        for tensor in graph.tensors
+        if tensor.shape is not None and len(tensor.shape) and tensor.shape[-1] == 1
+    }
+    return frozenset(
+        operator.name
+        for operator in operators
+        if operator.op_type in _CONVOLUTIONS and operator.inputs[0] in single
+    )
+
+
+def _reason(
+    operator: Operator, asked: set[str], hurting: Collection[str], narrow: Collection[str]
+) -> str:
     if operator.name in asked:
         return ASKED
     if operator.name in hurting:
         return HURTS
+    if operator.name in narrow:
+        return NARROW
     if operator.op_type in WEIGHTED:
         return PRODUCT
     if operator.op_type == _FAST_IN_FLOAT:

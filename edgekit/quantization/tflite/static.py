@@ -24,7 +24,7 @@ from edgekit.errors import UnsupportedError
 from edgekit.quantization.calibration import Stream, calibrate, united
 from edgekit.quantization.forms import Forms, find_forms
 from edgekit.quantization.observed import Interval
-from edgekit.quantization.plan import BODY, HURTS, SLOWER, Operator, Plan
+from edgekit.quantization.plan import BODY, HURTS, NARROW, SLOWER, Operator, Plan
 from edgekit.quantization.report import QuantizationReport, QuantizeRequest
 from edgekit.quantization.rounding import means_of_channels
 from edgekit.quantization.sensitivity import SAMPLES, signal_to_noise_db
@@ -84,7 +84,7 @@ def run(request: QuantizeRequest, progress: Progress) -> QuantizationReport:
     equalize_channels(model)
     shorten_names(model)
     plan = _plan(model, request)
-    if not plan.int8 and not any(why in {BODY, SLOWER} for _, why in plan.reasons.values()):
+    if not plan.int8 and not any(why in {BODY, NARROW, SLOWER} for _, why in plan.reasons.values()):
         raise UnsupportedError(
             "the model has no operator that int8 would shrink or speed up",
             hint="see 'edgekit inspect MODEL' for its operators, and check keep_float",
@@ -149,10 +149,10 @@ def _source(
             stream = _stream(content, smoothable(model, dynamic), request, progress)
             smooth, weights = smoothed(content, dynamic, observe_channels(stream))
             exact = to_bytes(smooth)
-        layers = plan.int8 - dynamic - feeding_loops(model)
+        layers = plan.because(NARROW).union(plan.int8 - dynamic - feeding_loops(model))
         read = read_by(model, layers)
         means = means_of_channels(_stream(content, read, request, progress), CHANNELS)
-        one_scale = with_one_scale(model, dynamic) if per_channel else plan.int8
+        one_scale = with_one_scale(model, dynamic) if per_channel else layers
         return rounded_weights(exact, layers, means, one_scale), weights
 
     # All that can be dynamic is smoothed once, also what then stays float: rounding takes a while.
@@ -166,7 +166,7 @@ def _plan(
     dynamic: Collection[str] = (),
 ) -> Plan:
     """Plan int8 as `make_plan` does, and then for what the file is to run on."""
-    plan = make_plan(model, request.settings.keep_float, hurting, dynamic)
+    plan = make_plan(model, request.settings.keep_float, hurting, dynamic, request.destination)
     if Runtime.TFLITE_RUNTIME not in request.destination.runtimes:
         return plan
     return plan.moved(_hybrid(model, plan), SLOWER)
@@ -338,7 +338,7 @@ def _stored(model: schema.ModelT, plan: Plan) -> list[Operator]:
         for graph in model.subgraphs
         for operator in operators_of(model, graph)
         if operator.op_type in STORABLE
-        and plan.reasons.get(operator.name, ("", ""))[1] in {HURTS, SLOWER}
+        and plan.reasons.get(operator.name, ("", ""))[1] in {HURTS, NARROW, SLOWER}
     ]
 
 

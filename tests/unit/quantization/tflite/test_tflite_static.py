@@ -6,7 +6,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 from support import tflite_models
 from support.quantizing import Quantized, call_here, quantized, sqnr_db
-from support.tflite_graphs import classifier, loop, outlying, placed, swishing
+from support.tflite_graphs import classifier, loop, outlying, placed, residual, swishing
 from support.tflite_models import Builder
 
 from edgekit.core.artifact import Format
@@ -70,6 +70,28 @@ def test_what_is_faster_in_float_stays_float_between_int8_operators(tmp_path: Pa
     ]
     assert made.report.int8_macs_percent == 100
     assert sqnr_db(made) > 30  # 8 bits give 6 dB each, less what two layers of rounding cost
+
+
+@pytest.mark.parametrize(
+    ("destination", "left"),
+    [
+        (Destination((Runtime.LITERT,), dot_products=False), ["DEPTHWISE_CONV_2D"]),
+        (Destination((Runtime.LITERT,), dot_products=True), []),
+        (Destination((), dot_products=False), []),
+    ],
+)
+def test_only_a_convolution_of_one_channel_stays_float_for_cores_without_dot_products(
+    destination: Destination, left: list[str], tmp_path: Path
+) -> None:
+    images = np.random.default_rng(0).standard_normal((20, 12, 12, 1)).astype(np.float32)
+
+    made = quantized(tmp_path, Format.TFLITE, residual(), None, destination, x=images)
+
+    model = flatbuffer_utils.read_model_from_bytearray(made.path.read_bytes())
+    kernels = [t for t in model.subgraphs[0].tensors if list(t.shape) == [1, 3, 3, 16]]
+    assert schema.TensorType.INT8 in {kernel.type for kernel in kernels}
+    assert [found.op_type for found in made.report.float_operators] == left
+    assert sqnr_db(made) > 30  # 8 bits give 6 dB each, less what three layers of rounding cost
 
 
 def test_what_hurts_computes_in_float_with_int8_weights(tmp_path: Path) -> None:
