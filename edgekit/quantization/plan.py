@@ -14,7 +14,7 @@ HURTS = "in static int8 it costs the outputs most"
 CARRIER = "not between two int8 operators"
 BODY = "inside the body of another operator"
 SLOWER = "between floats, int8 takes longer than float on tflite-runtime"
-NARROW = "over one channel, int8 takes longer than float on cores without int8 dot products"
+NARROW = "over so few channels, int8 takes longer than float on cores without int8 dot products"
 SMALL = "at this size int8 takes longer than float"
 _STORED = "; its weights are stored in int8"
 

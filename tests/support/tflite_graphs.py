@@ -48,13 +48,14 @@ def outlying(width: int = 32, activation: int = schema.ActivationFunctionType.NO
     return net.build([x], [data], names=(["x"], ["y"]))
 
 
-def residual() -> bytes:
-    """Image `x [1, 12, 12, 1]` to 16 channels, what a convolution makes of these added, to `y`."""
+def residual(channels: int) -> bytes:
+    """`x [1, 12, 12, channels]` to 16 channels, what a convolution makes of these added, to `y`."""
     net = Builder()
-    x = net.tensor("x", [1, 12, 12, 1])
+    x = net.tensor("x", [1, 12, 12, channels])
     stem, inner, both, y = (net.tensor(n, [1, 12, 12, 16]) for n in ("stem", "inner", "both", "y"))
     biases = [net.tensor(f"b{i}", [16], value=_weights(16, seed=i)) for i in range(3)]
-    first = net.tensor("w0", [1, 3, 3, 16], value=_weights(1, 3, 3, 16, seed=3))
+    kernel = [1, 3, 3, 16] if channels == 1 else [16, 3, 3, channels]
+    first = net.tensor("w0", kernel, value=_weights(*kernel, seed=3))
     second, third = (
         net.tensor(f"w{i}", [16, 3, 3, 16], value=_weights(16, 3, 3, 16, seed=3 + i))
         for i in (1, 2)
@@ -64,7 +65,10 @@ def residual() -> bytes:
     plain = (tags.Conv2DOptions, schema.Conv2DOptionsT(strideW=1, strideH=1))
     add = (tags.AddOptions, schema.AddOptionsT())
     depthwise = (tags.DepthwiseConv2DOptions, wide)
-    net.operator(codes.DEPTHWISE_CONV_2D, [x, first, biases[0]], [stem], options=depthwise)
+    code, options = (
+        (codes.DEPTHWISE_CONV_2D, depthwise) if channels == 1 else (codes.CONV_2D, plain)
+    )
+    net.operator(code, [x, first, biases[0]], [stem], options=options)
     net.operator(codes.CONV_2D, [stem, second, biases[1]], [inner], options=plain)
     net.operator(codes.ADD, [stem, inner], [both], options=add)
     net.operator(codes.CONV_2D, [both, third, biases[2]], [y], options=plain)

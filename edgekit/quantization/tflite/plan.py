@@ -32,7 +32,8 @@ EMBEDDING = "EMBEDDING_LOOKUP"
 STORABLE = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 """Can have int8 weights that LiteRT turns into floats once, when it loads the file."""
 
-_CONVOLUTIONS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D"})
+_NARROW = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 1}
+"""Channels of images up to which convolutions are slower in int8 on cores without dot products."""
 
 _MOVERS = frozenset(
     {
@@ -118,7 +119,7 @@ def make_plan(
     floats = {
         tensor_name(tensor) for tensor in graph.tensors if tensor.type == schema.TensorType.FLOAT32
     }
-    # What a convolution of one channel writes is rounded like an input, for all that read it.
+    # What a convolution of few channels writes is rounded like an input, for all that read it.
     flow = [
         replace(shown, outputs=()) if o.name in narrow else shown
         for o in operators
@@ -256,7 +257,7 @@ def _constants(model: schema.ModelT, graph: schema.SubGraphT) -> set[str]:
 def _narrow(
     model: schema.ModelT, operators: Sequence[Operator], destination: Destination
 ) -> frozenset[str]:
-    """Return the names of the convolutions of one channel that are faster in float there.
+    """Return the names of the convolutions of few channels that are faster in float there.
 
     LiteRT's kernels for int8 take channels in eights; dot products make up for it. Where no
     runtime is named, the file may go to a chip that is made for int8.
@@ -264,15 +265,15 @@ def _narrow(
     if destination.dot_products or not destination.runtimes:
         return frozenset()
     graph = model.subgraphs[0]
-    single = {
-        tensor_name(tensor)
+    channels = {
+        tensor_name(tensor): tensor.shape[-1]
         for tensor in graph.tensors
-        if tensor.shape is not None and len(tensor.shape) and tensor.shape[-1] == 1
+        if tensor.shape is not None and len(tensor.shape)
     }
     return frozenset(
         operator.name
         for operator in operators
-        if operator.op_type in _CONVOLUTIONS and operator.inputs[0] in single
+        if operator.op_type in _NARROW and channels[operator.inputs[0]] <= _NARROW[operator.op_type]
     )
 
 

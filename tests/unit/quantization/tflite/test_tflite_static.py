@@ -73,24 +73,27 @@ def test_what_is_faster_in_float_stays_float_between_int8_operators(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("destination", "left"),
+    ("channels", "destination", "left"),
     [
-        (Destination((Runtime.LITERT,), dot_products=False), ["DEPTHWISE_CONV_2D"]),
-        (Destination((Runtime.LITERT,), dot_products=True), []),
-        (Destination((), dot_products=False), []),
+        (1, Destination((Runtime.LITERT,), dot_products=False), [("DEPTHWISE_CONV_2D", 1)]),
+        (3, Destination((Runtime.LITERT,), dot_products=False), [("CONV_2D", 1)]),
+        (8, Destination((Runtime.LITERT,), dot_products=False), []),
+        (1, Destination((Runtime.LITERT,), dot_products=True), []),
+        (1, Destination((), dot_products=False), []),
     ],
 )
-def test_only_a_convolution_of_one_channel_stays_float_for_cores_without_dot_products(
-    destination: Destination, left: list[str], tmp_path: Path
+def test_only_a_convolution_of_few_channels_stays_float_for_cores_without_dot_products(
+    channels: int, destination: Destination, left: list[tuple[str, int]], tmp_path: Path
 ) -> None:
-    images = np.random.default_rng(0).standard_normal((20, 12, 12, 1)).astype(np.float32)
+    images = np.random.default_rng(0).standard_normal((20, 12, 12, channels)).astype(np.float32)
 
-    made = quantized(tmp_path, Format.TFLITE, residual(), None, destination, x=images)
+    made = quantized(tmp_path, Format.TFLITE, residual(channels), None, destination, x=images)
 
     model = flatbuffer_utils.read_model_from_bytearray(made.path.read_bytes())
-    kernels = [t for t in model.subgraphs[0].tensors if list(t.shape) == [1, 3, 3, 16]]
+    kernel = [1, 3, 3, 16] if channels == 1 else [16, 3, 3, channels]
+    kernels = [t for t in model.subgraphs[0].tensors if list(t.shape) == kernel]
     assert schema.TensorType.INT8 in {kernel.type for kernel in kernels}
-    assert [found.op_type for found in made.report.float_operators] == left
+    assert [(found.op_type, found.count) for found in made.report.float_operators] == left
     assert sqnr_db(made) > 30  # 8 bits give 6 dB each, less what three layers of rounding cost
 
 
