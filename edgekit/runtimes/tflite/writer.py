@@ -131,6 +131,10 @@ def to_bytes(model: schema.ModelT) -> bytes:
                 tensor.quantization = _slim(tensor.quantization)
     model.metadata = [entry for entry in model.metadata or [] if entry.name not in _UNREAD] or None
     drop_unused(model)
+    for buffer in model.buffers:
+        if buffer.data is not None:
+            # The quantizer leaves bytes behind, which would be written one by one.
+            buffer.data = np.frombuffer(bytes(buffer.data), np.uint8)
     builder = _SharingBuilder()
     builder.Finish(model.Pack(builder), file_identifier=_IDENTIFIER)
     return bytes(builder.Output())
