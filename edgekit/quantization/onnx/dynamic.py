@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 
 from edgekit.core.tensors import FloatArray
+from edgekit.quantization.onnx.graph import set_nodes
 from edgekit.quantization.onnx.products import constant, multiplying, products_among, weight_of
 from edgekit.quantization.onnx.rows import RowProduct, row_input, row_product
 from edgekit.quantization.plan import Plan
@@ -121,11 +122,8 @@ def make_dynamic(
             nodes += _lookup(graph, node, onnx.numpy_helper.to_array(values[node.input[0]]))
         else:
             nodes.append(node)
-    # Taking a node out of a graph empties it, so copies go in.
-    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-    del graph.node[:]
-    graph.node.extend(kept)
-    in_domain = any(node.domain == _DOMAIN for node in kept)
+    set_nodes(graph, nodes)
+    in_domain = any(node.domain == _DOMAIN for node in graph.node)
     if in_domain and all(opset.domain != _DOMAIN for opset in model.opset_import):
         model.opset_import.append(onnx.helper.make_opsetid(_DOMAIN, 1))
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import onnx
 
-from edgekit.quantization.onnx.graph import all_graphs, all_nodes
+from edgekit.quantization.onnx.graph import all_graphs, all_nodes, set_nodes
 
 _PRODUCTS = frozenset({"Gemm", "MatMul"})
 """onnxruntime's int8 kernels for these write floats too, which a convolution's do not."""
@@ -32,13 +32,12 @@ def write_floats(graph: onnx.GraphProto, names: Collection[str]) -> None:
         if pair and _only_floats(readers[pair[1].output[0]], names):
             gone.update(step.output[0] for step in pair)
             node.output[0] = pair[1].output[0]
-    kept = [
-        onnx.NodeProto.FromString(node.SerializeToString())
+    kept = (
+        node
         for node in graph.node
         if node.op_type in _PRODUCTS or not gone.intersection(node.output)
-    ]
-    del graph.node[:]
-    graph.node.extend(kept)
+    )
+    set_nodes(graph, kept)
 
 
 def _pair_behind(

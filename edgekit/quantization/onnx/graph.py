@@ -1,6 +1,6 @@
 """Reading an ONNX file for quantization: refuse what cannot work, fold what can be folded."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import onnx
@@ -98,6 +98,14 @@ def all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
     """Yield the nodes of `graph` and of all graphs inside it, outer ones first."""
     for inner in all_graphs(graph):
         yield from inner.node
+
+
+def set_nodes(graph: onnx.GraphProto, nodes: Iterable[onnx.NodeProto]) -> None:
+    """Let `graph` have `nodes`, some of which may be its own, and no others."""
+    # Taking a node out of a graph empties it, so copies go in.
+    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del graph.node[:]
+    graph.node.extend(copies)
 
 
 def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:

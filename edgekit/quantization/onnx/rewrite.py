@@ -13,7 +13,7 @@ import numpy.typing as npt
 import onnx
 
 from edgekit.core.tensors import Array, FloatArray, IntArray
-from edgekit.quantization.onnx.graph import all_nodes, bodies
+from edgekit.quantization.onnx.graph import all_nodes, bodies, set_nodes
 
 Shape = tuple[int | None, ...]
 """The length of every axis; None where the file does not say."""
@@ -129,9 +129,7 @@ def _replace_some(
         if node.name not in removed
         for new in (after[node.name].nodes if node.name in after else (node,))
     ]
-    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-    del graph.node[:]
-    graph.node.extend(copies)
+    set_nodes(graph, nodes)
     for replacement in after.values():
         for name, value in replacement.constants.items():
             graph.initializer.append(

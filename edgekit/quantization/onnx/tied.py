@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 
 from edgekit.quantization.onnx.dynamic import BLOCK, ZERO_POINT
-from edgekit.quantization.onnx.graph import float_tensors
+from edgekit.quantization.onnx.graph import float_tensors, set_nodes
 from edgekit.quantization.onnx.products import constant, weight_of
 from edgekit.quantization.onnx.rewrite import integer
 from edgekit.quantization.plan import Plan
@@ -80,9 +80,7 @@ def share_tables(model: onnx.ModelProto, shared: Mapping[str, str]) -> None:
             before += turned
         taken[lookup] = [*_rows(node, tables[product])]
     nodes = [*before, *(new for node in graph.node for new in taken.get(node.name, [node]))]
-    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-    del graph.node[:]
-    graph.node.extend(kept)
+    set_nodes(graph, nodes)
 
 
 @dataclass(frozen=True)

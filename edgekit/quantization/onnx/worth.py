@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import onnx
 
 from edgekit.core.target import Destination
+from edgekit.quantization.onnx.rewrite import integer
 from edgekit.quantization.onnx.weights import is_worth_storing
 from edgekit.quantization.plan import Plan
 
@@ -92,8 +93,7 @@ def _depth(node: onnx.NodeProto, weights: Mapping[str, onnx.TensorProto]) -> int
     if node.input[0] in weights:
         return int(weights[node.input[0]].dims[-1])
     shape = weights[node.input[1]].dims
-    transposed = any(found.name == "transB" and found.i for found in node.attribute)
-    return int(shape[-1] if transposed or len(shape) == 1 else shape[-2])
+    return int(shape[-1] if integer(node, "transB", 0) or len(shape) == 1 else shape[-2])
 
 
 def _are_storable(

@@ -12,7 +12,13 @@ from edgekit.core.tensors import FloatArray
 from edgekit.quantization.plan import Plan
 from edgekit.quantization.rounding import scale_of
 from edgekit.quantization.smoothing import OUTLIERS, Channels, Smoothing, groups_of, smoothings
-from edgekit.quantization.tflite.plan import EMBEDDING, feeding_loops, is_stored, tensor_name
+from edgekit.quantization.tflite.plan import (
+    EMBEDDING,
+    feeding_loops,
+    is_stored,
+    stored_floats,
+    tensor_name,
+)
 from edgekit.runtimes.tflite.graph import GraphWriter
 from edgekit.runtimes.tflite.schema import operator_name, operator_type
 
@@ -234,6 +240,4 @@ def _layers(model: schema.ModelT, names: Collection[str]) -> list[schema.Operato
 
 def _weight(model: schema.ModelT, layer: schema.OperatorT) -> FloatArray:
     """Return the weight of a layer, `[n, channels]`."""
-    tensor = model.subgraphs[0].tensors[layer.inputs[1]]
-    data = np.asarray(model.buffers[tensor.buffer].data, np.uint8).tobytes()
-    return np.frombuffer(data, np.float32).reshape(tensor.shape)
+    return stored_floats(model, model.subgraphs[0].tensors[layer.inputs[1]])

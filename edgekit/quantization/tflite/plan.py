@@ -7,6 +7,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edgekit.core.target import ANYWHERE, Destination
+from edgekit.core.tensors import FloatArray
 from edgekit.quantization.plan import (
     ASKED,
     BODY,
@@ -216,8 +217,7 @@ def _does_with_one_scale(model: schema.ModelT, weights: schema.TensorT) -> bool:
     row = weights.shape[-1]
     if row < _SHORT_ROW or row >= _MIDDLING_ROW or not is_stored(model, weights):
         return bool(row < _SHORT_ROW)
-    data = np.asarray(model.buffers[weights.buffer].data, np.uint8).tobytes()
-    values = np.frombuffer(data, np.float32).astype(np.float64)
+    values = stored_floats(model, weights).astype(np.float64)
     step = np.abs(values).max() / LEVELS
     return bool((values**2).mean() >= 10 ** (_ENOUGH_DB / 10) * step**2 / 12)
 
@@ -248,6 +248,12 @@ def is_stored(model: schema.ModelT, tensor: schema.TensorT) -> bool:
     """Whether the file holds the values of a tensor, instead of computing them."""
     data = model.buffers[tensor.buffer].data
     return data is not None and len(data) > 0
+
+
+def stored_floats(model: schema.ModelT, tensor: schema.TensorT) -> FloatArray:
+    """Return the values, in the tensor's shape, that the file holds of a float tensor."""
+    data = np.asarray(model.buffers[tensor.buffer].data, np.uint8).tobytes()
+    return np.frombuffer(data, np.float32).reshape(tensor.shape)
 
 
 def _constants(model: schema.ModelT, graph: schema.SubGraphT) -> set[str]:

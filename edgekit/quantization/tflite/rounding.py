@@ -9,7 +9,7 @@ from ai_edge_litert.tools import flatbuffer_utils
 
 from edgekit.core.tensors import FloatArray
 from edgekit.quantization.rounding import rounded_kernels, scale_of, shift
-from edgekit.quantization.tflite.plan import is_stored, tensor_name
+from edgekit.quantization.tflite.plan import is_stored, stored_floats, tensor_name
 from edgekit.runtimes.tflite.schema import operator_name, operator_type
 from edgekit.runtimes.tflite.writer import to_bytes
 
@@ -81,9 +81,7 @@ def _layers(model: schema.ModelT, names: Collection[str]) -> list[schema.Operato
 
 
 def _values(model: schema.ModelT, graph: schema.SubGraphT, place: int) -> FloatArray:
-    tensor = graph.tensors[place]
-    data = np.asarray(model.buffers[tensor.buffer].data, np.uint8).tobytes()
-    return np.frombuffer(data, np.float32).reshape(tensor.shape)
+    return stored_floats(model, graph.tensors[place])
 
 
 def _store(model: schema.ModelT, graph: schema.SubGraphT, place: int, values: FloatArray) -> None:

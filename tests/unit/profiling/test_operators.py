@@ -62,7 +62,10 @@ def test_a_profile_that_a_full_disk_cut_off_gives_no_times(
 ) -> None:
     model = onnx_models.write(onnx_models.mlp(), tmp_path / "mlp.onnx")
     (tmp_path / "profile.json").write_text('[{"cat": "Ses')
-    end = lambda _: str(tmp_path / "profile.json")  # noqa: E731  one line of a stand-in
+
+    def end(_: object) -> str:
+        return str(tmp_path / "profile.json")
+
     monkeypatch.setattr("onnxruntime.InferenceSession.end_profiling", end)
     (name,) = (one.name for one in onnx_models.mlp().graph.input)
     row: Row = {name: np.zeros((1, 8), np.float32)}
